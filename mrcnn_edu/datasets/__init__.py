@@ -8,7 +8,6 @@ Names below load on first use.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
 _HOME = {
     "Shapes": "shapes",
@@ -34,19 +33,6 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-if TYPE_CHECKING:
-    from .checker import Fault, Report, check_dataset, check_sample
-    from .coco import CocoDataset
-    from .coco_export import coco_from_samples, export_coco
-    from .coco_parse import AnnotationError
-    from .coins import Coins
-    from .files import ImageFileError, read_image
-    from .fruits_nuts import FruitsNuts
-    from .registry import DATASETS, load_dataset
-    from .shapes import Shapes
-    from .targets import boxes_from_masks, collate, make_target
-    from .transforms import Transformed, train_transforms
 
 
 def __getattr__(name: str):

@@ -343,7 +343,7 @@ def develop(dice: Dice, picture: np.ndarray, haze: float) -> np.ndarray:
 
 
 def soften(picture: np.ndarray, weight: float) -> np.ndarray:
-    """Blur with the kernel (weight, 1 - 2 weight, weight) along both axes; the border pixels keep their row or column."""
+    """Blur with the kernel (weight, 1 - 2 weight, weight) along both axes; border pixels only along the border."""
     half = (1.0 - 2.0 * weight) * picture
     half[:, 1:-1] += weight * (picture[:, :-2] + picture[:, 2:])
     half[:, [0, -1]] = picture[:, [0, -1]]
