@@ -99,6 +99,7 @@ class JupyterLab:
 
         raises   RuntimeError with the end of the server's log if it does not answer within `timeout` seconds
         """
+        scratch.mkdir(parents=True, exist_ok=True)
         root = scratch / "notebooks"
         shutil.copytree(notebooks, root, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "out"))
         port = free_port()
