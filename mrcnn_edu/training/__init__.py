@@ -1,0 +1,21 @@
+"""Training: the loop, its checkpoints, and COCO evaluation."""
+
+from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from .errors import NonFiniteLossError
+from .evaluation import evaluate
+from .loop import TrainResult, train
+from .settings import TrainSettings, learning_rate
+from .tables import read_table
+
+__all__ = [
+    "CheckpointError",
+    "NonFiniteLossError",
+    "TrainResult",
+    "TrainSettings",
+    "evaluate",
+    "learning_rate",
+    "load_checkpoint",
+    "read_table",
+    "save_checkpoint",
+    "train",
+]

@@ -1,0 +1,76 @@
+"""The ways a run can stop early, each with the words that say what to do about it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+
+import torch
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss or gradient became NaN or infinite. `step`, `images` and `checkpoint` say where, and what is left.
+
+    step        number of the update that failed, counted from 1; the weights are those before it
+    images      what `dataset.describe` says of each image of the batch
+    checkpoint  path of the last good checkpoint, or None
+    """
+
+    def __init__(self, values: dict[str, float], step: int, images: list[str] | None = None, checkpoint=None):
+        self.values, self.step, self.images, self.checkpoint = values, step, images or [], checkpoint
+        bad = ", ".join(f"{name} = {value}" for name, value in values.items())
+        super().__init__(
+            f"step {step}: {bad} on images {', '.join(self.images)}. The last good checkpoint is "
+            f"{checkpoint or 'none, as no step was saved'}. Lower the learning rate, lengthen the warm-up, or look at "
+            "these images with check_dataset"
+        )
+
+    def __reduce__(self):
+        return type(self), (self.values, self.step, self.images, self.checkpoint)
+
+
+@contextmanager
+def explained_out_of_memory(what: str, model, batch: int):
+    """Turn an out-of-memory error of the device or the CPU into one that says what to lower.
+
+    raises   torch.OutOfMemoryError (a RuntimeError), as torch does
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        config = getattr(model, "config", None)
+        sizes = ", ".join(
+            f"{name} (now {getattr(config, name)})"
+            for name in ("min_size", "max_size", "rpn_post_nms_top_n_train", "box_batch_size_per_image")
+            if hasattr(config, name)
+        )
+        first = str(error).splitlines()[0]
+        raise torch.cuda.OutOfMemoryError(
+            f"{what} ran out of memory. Lower batch (now {batch}); or the image size and the number of proposals: "
+            f"{sizes or 'min_size, max_size, rpn_post_nms_top_n_train'}; or set amp to bfloat16. ({first})"
+        ) from error
+
+
+@contextmanager
+def interrupts_held():
+    """Ctrl-C waits until the end of the block, so that no update is left half done. A second Ctrl-C does not wait."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Interrupts reach only the main thread.
+        return
+    waiting = []
+
+    def hold(number, frame):
+        if waiting:
+            raise KeyboardInterrupt
+        waiting.append(number)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting:
+        raise KeyboardInterrupt
