@@ -1,0 +1,105 @@
+"""Image files in, float32 tensors out; every failure names the file and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+
+
+class ImageFileError(ValueError):
+    """A file that cannot be read as an image; the message names it and the fix."""
+
+
+def read_image(path: str | Path, max_side: int | None = None) -> Tensor:
+    """The picture in a file as the model takes it: (3, H, W) float32 in [0, 1].
+
+    Grey becomes three equal channels. Transparent parts show white, as most viewers show them. 16-bit values are
+    divided by 65535. An EXIF rotation is carried out, so that the picture stands as viewers show it.
+
+    path      any format that Pillow reads
+    max_side  longest side in pixels; larger pictures are reduced with antialiasing, smaller ones stay
+    raises    FileNotFoundError for a missing file; ImageFileError for a file that is truncated, is no image, or
+              holds values without a known range
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such image file; check the name and the folder")
+    if path.is_dir():
+        raise ImageFileError(f"{path}: this is a folder, not an image file; give the path of one picture")
+    try:
+        with Image.open(path) as file:
+            pixels = _pixels(ImageOps.exif_transpose(file), path)
+    except UnidentifiedImageError:
+        raise ImageFileError(_no_image(path)) from None
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(f"{path}: too large to open ({error}); reduce the picture first") from None
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ImageFileError(f"{path}: the image is truncated or damaged ({error}); fetch or save it again") from None
+    image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return reduce_image(image, max_side)
+
+
+def reduced_size(height: int, width: int, max_side: int | None) -> tuple[int, int]:
+    """Height and width after the longest side is brought down to max_side; unchanged if it is not longer."""
+    longest = max(height, width)
+    if max_side is None or longest <= max_side:
+        return height, width
+    return max(1, round(height * max_side / longest)), max(1, round(width * max_side / longest))
+
+
+def reduce_image(image: Tensor, max_side: int | None) -> Tensor:
+    """The image (3, H, W) with its longest side at most max_side pixels, antialiased."""
+    size = reduced_size(*image.shape[-2:], max_side)
+    if size == tuple(image.shape[-2:]):
+        return image
+    return functional.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
+
+
+def data_folder() -> Path:
+    """The folder `data/` that ships with the project: beside the package in a clone, inside it when installed.
+
+    raises  FileNotFoundError naming both places
+    """
+    places = (PACKAGE_ROOT.parent / "data", PACKAGE_ROOT / "data")
+    for place in places:
+        if (place / "README.md").is_file():
+            return place
+    raise FileNotFoundError(
+        f"the project's data folder is neither at {places[0]} nor at {places[1]}; "
+        "install the package from a complete clone (pip install -e .)"
+    )
+
+
+def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1]."""
+    if 0 in image.size:
+        raise ImageFileError(f"{path}: the image has no pixels ({image.width} × {image.height})")
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image).astype(np.float32)
+        top = 65535.0 if image.mode.startswith("I") else 1.0
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > top:
+            raise ImageFileError(
+                f"{path}: pixel values of mode {image.mode} run from {values.min():g} to {values.max():g}, "
+                f"expected 0 to {top:g}; save the image with 8 or 16 bits per channel"
+            )
+        return np.repeat((values / top)[:, :, None], 3, axis=2)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB")).astype(np.float32) / 255.0
+
+
+def _no_image(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start:
+        return f"{path}: the file is empty; fetch or save it again"
+    return f"{path}: this is no image that Pillow can read (it starts with {start!r}); give a PNG or JPEG file"
