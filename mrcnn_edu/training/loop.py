@@ -50,6 +50,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    limit: int | None = None,
 ) -> TrainResult:
     """Train `model` on `dataset`; at the end it holds the trained weights (their running average if `ema` is set).
 
@@ -61,12 +62,13 @@ def train(
     out        folder, made if missing; None keeps nothing on disk
     resume     go on from out/checkpoint.pt; starts at step 0 if there is none yet
     overwrite  start anew even if `out` already holds a run
+    limit      validate on the first `limit` images of `val` only
     raises     ValueError for a data set that would poison training, or whose classes are not the model's;
                FileExistsError if `out` holds a run and neither resume nor overwrite is set;
                CheckpointError for a checkpoint that is damaged or of another run; NonFiniteLossError;
                torch.cuda.OutOfMemoryError that says what to lower
     """
-    run = _Run(model, dataset, settings, val, out, resume, overwrite)
+    run = _Run(model, dataset, settings, val, out, resume, overwrite, limit)
     bar = tqdm(total=settings.steps, initial=run.state.step, desc="training", unit="step", disable=not progress)
     try:
         started = time.perf_counter()
@@ -95,8 +97,8 @@ def train(
 class _Run:
     """The parts that `train` moves: state, tables, folder."""
 
-    def __init__(self, model, dataset, settings, val, out, resume, overwrite):
-        self.dataset, self.val, self.settings = dataset, val, settings
+    def __init__(self, model, dataset, settings, val, out, resume, overwrite, limit):
+        self.dataset, self.val, self.settings, self.limit = dataset, val, settings, limit
         _check_data(model, dataset, settings)
         self.path = None if out is None else Path(out) / "checkpoint.pt"
         self.saved_step = self.interrupted = None
@@ -163,7 +165,7 @@ class _Run:
             return
         started = time.perf_counter()
         with self.state.random_numbers_kept():
-            scores = evaluate(self.state.best_model, self.val, batch=self.settings.batch)
+            scores = evaluate(self.state.best_model, self.val, self.settings.batch, self.limit)
         row = {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()}
         self.metrics.append({**row, "step": self.state.step, "seconds": round(time.perf_counter() - started, 6)})
 

@@ -1,0 +1,139 @@
+"""The command line: python -m mrcnn_edu train | evaluate | predict | check-data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+DATA_NAMES = ("shapes", "coins", "fruits_nuts")
+EXAMPLES = {
+    "train": "python -m mrcnn_edu train --data fruits_nuts --steps 300 --out runs/fruits",
+    "evaluate": "python -m mrcnn_edu evaluate --data fruits_nuts --weights fruits --json",
+    "predict": "python -m mrcnn_edu predict photo.jpg --weights coco --score 0.7 --out predictions",
+    "check-data": "python -m mrcnn_edu check-data --annotations trainval.json --images images",
+}
+
+
+def whole(least: int):
+    """A parser of whole numbers of at least `least`, for argparse."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is below {least}")
+        return value
+
+    return parse
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all four commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mrcnn_edu",
+        description="Train and use Mask R-CNN. Each command has its own --help.",
+        epilog="example: " + EXAMPLES["train"],
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="train | evaluate | predict | check-data")
+    for name, add, text in (
+        ("train", _train, "train a model; the run's folder gets checkpoint.pt, losses.csv, metrics.csv and weights"),
+        ("evaluate", _evaluate, "COCO average precision of a model on a data set"),
+        ("predict", _predict, "find objects in pictures; writes a picture and COCO results for them"),
+        ("check-data", _check_data, "look for annotations that would poison training; status 1 if there are any"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, epilog="example: " + EXAMPLES[name])
+        add(command)
+    return parser
+
+
+def _data(command, split: str) -> None:
+    command.add_argument("--data", choices=DATA_NAMES, help="a data set by name")
+    command.add_argument("--annotations", metavar="FILE", help="a COCO annotation file, together with --images")
+    command.add_argument("--images", metavar="DIR", help="the folder of that file's images")
+    command.add_argument(
+        "--split", choices=("train", "val"), default=split, help="part of --data (default: %(default)s)"
+    )
+
+
+def _model(command, weights: str) -> None:
+    command.add_argument("--weights", metavar="NAME", help=f"lesson, fruits, coco, or a file ({weights})")
+    command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
+    command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
+    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
+
+
+def _train(command) -> None:
+    _data(command, "train")
+    command.add_argument(
+        "--val-annotations", metavar="FILE", help="validation set for your own data, with --val-images"
+    )
+    command.add_argument("--val-images", metavar="DIR", help="the folder of that file's images (default: as --images)")
+    _model(command, "weights to start from; default: none, random weights")
+    command.add_argument("--preset", help="model when no weights are given: lesson, resnet50_fpn, resnet50_fpn_v2")
+    command.add_argument("--steps", type=whole(0), help="updates of the weights (default: by data set)")
+    command.add_argument("--batch", type=whole(1), help="images per step (default: by data set)")
+    command.add_argument("--lr", type=float, help="learning rate after the warm-up (default: by data set)")
+    command.add_argument("--warmup", type=whole(0), help="steps in which the learning rate rises")
+    command.add_argument("--optimizer", choices=("sgd", "adamw"))
+    command.add_argument("--schedule", choices=("cosine", "step", "constant"))
+    command.add_argument("--amp", choices=("bfloat16", "float16"), help="mixed precision (default: float32)")
+    command.add_argument("--ema", type=share, help="decay of the running average of the weights, 0 for none")
+    command.add_argument("--workers", type=whole(0), help="processes that prepare batches")
+    command.add_argument("--seed", type=whole(0), help="of weights, data order and sampling (default: 0)")
+    command.add_argument("--eval-every", type=whole(0), help="steps between validations; 0: only at the end")
+    command.add_argument("--checkpoint-every", type=whole(0), help="steps between checkpoints; 0: only at the end")
+    command.add_argument("--limit", type=whole(1), help="validate on the first images only")
+    command.add_argument("--no-augment", action="store_true", help="train on the images as they are")
+    command.add_argument("--out", default="runs/train", help="folder of the run (default: %(default)s)")
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    command.add_argument("--overwrite", action="store_true", help="start anew even if --out holds a run")
+
+
+def _evaluate(command) -> None:
+    _data(command, "val")
+    _model(command, "default: lesson for shapes and coins, fruits for fruits_nuts")
+    command.add_argument("--batch", type=whole(1), default=1, help="images per forward pass (default: %(default)s)")
+    command.add_argument("--seed", type=whole(0), default=0, help="of generated data (default: %(default)s)")
+    command.add_argument("--limit", type=whole(1), help="only the first images")
+    command.add_argument("--class-agnostic", action="store_true", help="count every class as one")
+    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    command.add_argument("--out", metavar="DIR", help="also write detections.json, in COCO's results format")
+
+
+def _predict(command) -> None:
+    command.add_argument("image", nargs="+", metavar="IMAGE", help="pictures")
+    _model(command, "default: lesson")
+    command.add_argument("--score", type=share, default=0.5, help="least score to keep (default: %(default)s)")
+    command.add_argument("--out", default="predictions", help="folder for the results (default: %(default)s)")
+
+
+def _check_data(command) -> None:
+    _data(command, "train")
+    command.add_argument("--seed", type=whole(0), default=0, help="of generated data (default: %(default)s)")
+    command.add_argument("--limit", type=whole(1), help="look at the first images only")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit status: 0, 1 if a run failed or data has faults, 2 for bad input."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    commands = import_module("mrcnn_edu.training.commands")
+    return commands.run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

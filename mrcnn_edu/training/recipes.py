@@ -1,0 +1,59 @@
+"""Settings that work, one set for each data set: what `python -m mrcnn_edu train` uses where no flag says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train on one data set.
+
+    preset     the model, a name for `mrcnn_edu.model.preset`
+    settings   of the loop
+    config     changes to the preset
+    data       options of the training set, for `load_dataset`
+    augment    options of `train_transforms`; None trains on the images as they are
+    """
+
+    preset: str
+    settings: TrainSettings
+    config: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+    augment: dict | None = None
+
+
+RECIPES = {
+    "shapes": Recipe(
+        preset="lesson",
+        settings=TrainSettings(steps=4000, batch=16, lr=0.02, warmup=200, ema=0.998, checkpoint_every=500),
+        data={"length": 1_000_000},
+    ),
+    "coins": Recipe(
+        preset="lesson",
+        settings=TrainSettings(steps=200, batch=4, lr=0.02, warmup=50, ema=0.98),
+        config={"min_size": (320,), "max_size": 512},
+        augment={},
+    ),
+    "fruits_nuts": Recipe(
+        preset="lesson",
+        settings=TrainSettings(steps=300, batch=4, lr=0.02, warmup=50, ema=0.98),
+        config={"min_size": (240,), "max_size": 320},
+        augment={},
+    ),
+}
+
+# For a COCO file of the user's own: small enough for a laptop; --weights coco and more steps are the next thing to try.
+OWN_DATA = Recipe(
+    preset="lesson",
+    settings=TrainSettings(steps=1000, batch=4, lr=0.01, warmup=100, ema=0.99),
+    config={"min_size": (320,), "max_size": 512},
+    augment={},
+)
+
+
+def recipe(name: str | None) -> Recipe:
+    """The recipe of a data set by name; None, or a name without one, gives the recipe for a COCO file of one's own."""
+    return RECIPES.get(name, OWN_DATA)
