@@ -1,0 +1,139 @@
+"""The controls of explorers, in the subset that ipywidgets 7.7.1 and 8 share.
+
+A control has a name, a value, one widget, and says which values a sweep visits. A number has a slider for the hand and
+a box for the keyboard; a value that is not one turns the box red and a line under it says why.
+"""
+
+import html
+
+import ipywidgets as widgets
+
+STYLE = (
+    "<style>.mrcnn-wrong input { border: 2px solid #D55E00 !important; background: #FFE9DC !important; "
+    "color: #1F2933 !important }</style>"
+)
+
+
+class Control:
+    """One control. `on_change` is called with the new value after each change, by hand or by `set`."""
+
+    def __init__(self, name: str, label: str):
+        self.name, self.label = name, label
+        self.on_change = lambda value: None
+
+    def set(self, value) -> None:
+        """Give the control a value; raises ValueError saying which values it takes."""
+        raise NotImplementedError
+
+
+class Choice(Control):
+    """One of a few named options: a slider with stops where they have an order, a drop-down list where they do not."""
+
+    def __init__(self, name: str, label: str, options, value=None, ordered: bool = False, width: str = "280px"):
+        super().__init__(name, label)
+        self.options = list(options)
+        kind = widgets.SelectionSlider if ordered else widgets.Dropdown
+        self.widget = kind(
+            options=self.options,
+            value=self.options[0] if value is None else value,
+            description=label,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width=width),
+        )
+        self.widget.observe(lambda change: self.on_change(change["new"]), "value")
+
+    @property
+    def value(self):
+        return self.widget.value
+
+    def set(self, value) -> None:
+        if value not in self.options:
+            raise ValueError(f"{self.name} is one of {', '.join(map(repr, self.options))}, not {value!r}")
+        self.widget.value = value
+
+    def add(self, option) -> None:
+        """One more option; the chosen one stays chosen."""
+        chosen = self.value
+        if option not in self.options:
+            self.options.append(option)
+            self.widget.options = tuple(self.options)
+            self.widget.value = chosen
+
+    def sweep(self):
+        return list(self.options)
+
+
+class Number(Control):
+    """A number from `low` to `high` in steps of `step`: a slider, a number box, and a line for what is wrong."""
+
+    def __init__(self, name: str, label: str, low, high, step=1, value=None, width: str = "240px"):
+        super().__init__(name, label)
+        self.kind = int if all(isinstance(v, int) for v in (low, high, step)) else float
+        value = low if value is None else value
+        slider = widgets.IntSlider if self.kind is int else widgets.FloatSlider
+        self.slider = slider(
+            value=value,
+            min=low,
+            max=high,
+            step=step,
+            description=label,
+            readout=False,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width=width),
+        )
+        self.box = widgets.Text(value=f"{value:g}", continuous_update=False, layout=widgets.Layout(width="64px"))
+        self.message = widgets.HTML("")
+        self.widget = widgets.HBox([widgets.HTML(STYLE), self.slider, self.box, self.message])
+        self.slider.observe(self._slid, "value")
+        self.box.observe(self._typed, "value")
+
+    @property
+    def value(self):
+        return self.slider.value
+
+    def set(self, value) -> None:
+        try:
+            number = self.kind(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{value!r} is not a {'whole ' if self.kind is int else ''}number") from None
+        if not self.slider.min <= number <= self.slider.max:  # also refuses NaN
+            raise ValueError(f"{value} is outside {self.slider.min:g} to {self.slider.max:g}")
+        self.slider.value = number
+        self._tell("")
+
+    def limit(self, low, high) -> None:
+        """New bounds; the value is kept within them, without calling `on_change`."""
+        called, self.on_change = self.on_change, lambda value: None
+        try:
+            self.slider.min = min(low, self.slider.min)
+            self.slider.max = max(high, self.slider.max)
+            self.slider.value = min(max(self.slider.value, low), high)
+            self.slider.min, self.slider.max = low, high
+            self.slider.disabled = self.box.disabled = low == high
+        finally:
+            self.on_change = called
+
+    def sweep(self, steps: int = 12):
+        low, high = self.slider.min, self.slider.max
+        stride = max((high - low) / steps, self.slider.step)
+        values = [low + i * stride for i in range(int((high - low) / stride) + 1)]
+        return [self.kind(v) for v in dict.fromkeys([*values, high])]
+
+    def _slid(self, change) -> None:
+        self._tell("")
+        self.box.value = f"{change['new']:g}"
+        self.on_change(change["new"])
+
+    def _typed(self, change) -> None:
+        try:
+            self.set(change["new"].strip())
+        except ValueError as error:
+            self._tell(str(error))
+
+    def _tell(self, reason: str) -> None:
+        if reason:
+            self.box.add_class("mrcnn-wrong")
+            self.message.value = f'<span role="alert">&#9888; {html.escape(reason)}</span>'
+        else:
+            self.box.remove_class("mrcnn-wrong")
+            self.message.value = ""

@@ -1,0 +1,229 @@
+"""Drawing for live pictures: PIL on a white card, in a few milliseconds, to bytes.
+
+Places are given in CSS pixels, the size the picture has on the page; the card is rendered SCALE times as fine.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from mrcnn_edu.figures import FEATURE_MAP, PALETTE, ink_on, small_png
+
+SCALE = 1.5
+FONTS = {
+    "regular": "DejaVuSans.ttf",
+    "bold": "DejaVuSans-Bold.ttf",
+    "mono": "DejaVuSansMono.ttf",
+    "serif": "DejaVuSerif-Italic.ttf",
+}
+DASHES = {"anchor": (6, 4), "proposal": (11, 4), "ignored": (2, 3)}
+
+
+@cache
+def font(weight: str, size: float) -> ImageFont.FreeTypeFont:
+    # matplotlib carries these, so that every machine draws the same letters.
+    return ImageFont.truetype(
+        str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / FONTS[weight]), round(size * SCALE)
+    )
+
+
+@cache
+def colour_table() -> np.ndarray:
+    return (matplotlib.colormaps[FEATURE_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)  # (256, 3)
+
+
+def heat(values: np.ndarray, low: float | None = None, high: float | None = None) -> Image.Image:
+    """(h, w) numbers → an image in the colours of feature maps, from `low` to `high` (default: their own range)."""
+    low = float(values.min()) if low is None else low
+    high = float(values.max()) if high is None else high
+    steps = (values - low) / max(high - low, 1e-12) * 255
+    return Image.fromarray(colour_table()[steps.clip(0, 255).astype(np.uint8)])
+
+
+def mix(colour: str, other: str, share: float) -> str:
+    """`share` of `colour` and the rest of `other`, as #RRGGBB."""
+    a, b = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (colour, other))
+    return "#" + "".join(f"{round(v):02X}" for v in share * a + (1 - share) * b)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of an image shown in a frame of the card.
+
+    frame    (x, y, width, height) on the card, CSS pixels
+    piece    (x1, y1, x2, y2) of the image, pixels
+    """
+
+    frame: tuple[float, float, float, float]
+    piece: tuple[float, float, float, float]
+
+    @property
+    def zoom(self) -> float:
+        """CSS pixels per image pixel."""
+        return self.frame[2] / (self.piece[2] - self.piece[0])
+
+    def place(self, box) -> tuple[float, float, float, float]:
+        """A box of the image → on the card."""
+        x, y, _, _ = self.frame
+        left, top, _, _ = self.piece
+        x1, y1, x2, y2 = (float(v) for v in box)
+        zoom = self.zoom
+        return x + (x1 - left) * zoom, y + (y1 - top) * zoom, x + (x2 - left) * zoom, y + (y2 - top) * zoom
+
+    def unplace(self, x: float, y: float) -> tuple[float, float] | None:
+        """A point of the card → of the image, or None outside the frame."""
+        fx, fy, width, height = self.frame
+        if not (fx <= x < fx + width and fy <= y < fy + height):
+            return None
+        return self.piece[0] + (x - fx) / self.zoom, self.piece[1] + (y - fy) / self.zoom
+
+    @classmethod
+    def fit(cls, frame, piece, top: bool = False) -> "Window":
+        """The largest window of `piece`'s shape in the middle of `frame`, or at its upper edge."""
+        x, y, width, height = frame
+        w, h = piece[2] - piece[0], piece[3] - piece[1]
+        zoom = min(width / w, height / h)
+        down = 0 if top else (height - h * zoom) / 2
+        return cls((x + (width - w * zoom) / 2, y + down, w * zoom, h * zoom), tuple(piece))
+
+
+class Sheet:
+    """The white card of an explorer, `width` × `height` CSS pixels."""
+
+    def __init__(self, width: float, height: float):
+        self.size = width, height
+        self.image = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PALETTE["card"])
+        self.pen = ImageDraw.Draw(self.image, "RGBA")
+
+    def text(self, x, y, words: str, size=13, weight="regular", fill=PALETTE["ink"], anchor="la", rim=None) -> None:
+        """Words at a place, with PIL's two letters for the anchor; `rim` outlines them, for words on photos."""
+        style = {"fill": fill, "font": font(weight, size), "anchor": anchor}
+        if rim:
+            style |= {"stroke_width": round(1.6 * SCALE), "stroke_fill": rim}
+        self.pen.text((x * SCALE, y * SCALE), words, **style)
+
+    def paragraph(self, x, y, width, words: str, size=13, fill=PALETTE["ink"]) -> None:
+        """Words broken into lines of at most `width`."""
+        line = ""
+        for word in [*words.split(), None]:
+            longer = f"{line} {word}".strip()
+            if word is None or self.length(longer, size) > width:
+                self.text(x, y, line, size, fill=fill)
+                y, longer = y + size * 1.3, word
+            line = longer
+
+    def length(self, words: str, size=13, weight="regular") -> float:
+        return font(weight, size).getlength(words) / SCALE
+
+    def formula(self, right, y, formula: str, size=15, fill=PALETTE["ink"]) -> None:
+        """A formula with subscripts, such as "F_{R_i} = RoIAlign(F, R_i)", ending at `right` on the baseline `y`."""
+        runs = list(subscripts(formula))
+        sizes = [size * 0.76**depth for _, depth in runs]
+        x = right - sum(self.length(words, s, "serif") for (words, _), s in zip(runs, sizes, strict=True))
+        for (words, depth), s in zip(runs, sizes, strict=True):
+            self.text(x, y + 0.25 * size * depth, words, s, "serif", fill, anchor="ls")
+            x += self.length(words, s, "serif")
+
+    def fill(self, box, colour: str, radius=0, outline=None, width=1) -> None:
+        place = [v * SCALE for v in box]
+        line = max(round(width * SCALE), 1)
+        self.pen.rounded_rectangle(place, radius * SCALE, fill=colour, outline=outline, width=line)
+
+    def line(self, points, colour: str, width=1.5) -> None:
+        self.pen.line([v * SCALE for v in points], fill=colour, width=max(round(width * SCALE), 1))
+
+    def dot(self, x, y, radius, colour, outline=None) -> None:
+        place = [(v * SCALE) for v in (x - radius, y - radius, x + radius, y + radius)]
+        self.pen.ellipse(place, fill=colour, outline=outline)
+
+    def arrow(self, x1, y1, x2, y2, colour: str, width=2, head=7) -> None:
+        length = max(np.hypot(x2 - x1, y2 - y1), 1e-6)
+        ux, uy = (x2 - x1) / length, (y2 - y1) / length
+        bx, by = x2 - ux * head, y2 - uy * head
+        self.line((x1, y1, bx, by), colour, width)
+        corners = [
+            (x2, y2),
+            (bx - uy * head * 0.55, by + ux * head * 0.55),
+            (bx + uy * head * 0.55, by - ux * head * 0.55),
+        ]
+        self.pen.polygon([(x * SCALE, y * SCALE) for x, y in corners], fill=colour)
+
+    def box(self, box, colour: str, width=2.0, dash=None, halo=True) -> None:
+        """The outline of a box, dashed where `dash` = (on, off) is given; the white halo lets it read on any photo."""
+        x1, y1, x2, y2 = box
+        for a, b in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
+            if halo:
+                self.line((*a, *b), "#FFFFFFC8", width + 2)
+        for a, b in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
+            for piece in dashes(a, b, dash):
+                self.line(piece, colour, width)
+
+    def tag(self, x, y, words: str, colour: str, size=12.5, weight="bold") -> None:
+        """A label in a filled pill whose lower left corner is (x, y), kept on the card."""
+        width, height = self.length(words, size, weight) + 10, size + 7
+        x = min(max(x, 2), self.size[0] - width - 2)
+        self.fill((x, y - height, x + width, y), colour, radius=4, outline="#FFFFFF")
+        self.text(x + 5, y - height / 2, words, size, weight, ink_on(colour), anchor="lm")
+
+    def picture(self, image: Image.Image, frame, smooth=True) -> None:
+        """`image` stretched into `frame` (x, y, width, height)."""
+        x, y, width, height = (round(v * SCALE) for v in frame)
+        kind = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+        size = max(width, 1), max(height, 1)
+        self.image.paste(image if image.size == size else image.resize(size, kind), (x, y))
+
+    def mask(self, mask: np.ndarray, corner, window: Window, colour: str, share=0.5, line=2) -> None:
+        """A soft mask (h, w) whose upper left pixel lies at `corner` of the image: tinted, with an outline."""
+        top_left = window.place((*corner, corner[0] + mask.shape[1], corner[1] + mask.shape[0]))
+        x1, y1, x2, y2 = (round(v * SCALE) for v in top_left)
+        size = max(x2 - x1, 1), max(y2 - y1, 1)
+        grey = Image.fromarray((mask * 255).round().astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+        inside = grey.point(lambda v: 255 if v >= 128 else 0)
+        tint = inside.point(lambda v: round(v * share))
+        self.image.paste(Image.new("RGB", size, colour), (x1, y1), tint)
+        rim = max(int(line * SCALE) // 2 * 2 + 1, 3)
+        inner = np.asarray(inside.filter(ImageFilter.MinFilter(rim)))
+        edge = Image.fromarray(np.asarray(inside) - inner)
+        self.image.paste(Image.new("RGB", size, colour), (x1, y1), edge)
+
+    def live(self) -> bytes:
+        """The card for the screen: JPEG at full colour resolution, which takes a tenth of PNG's time."""
+        buffer = io.BytesIO()
+        self.image.save(buffer, "JPEG", quality=93, subsampling=0)
+        return buffer.getvalue()
+
+    def still(self) -> bytes:
+        """The card for the stored notebook, one pixel per CSS pixel, as a small PNG."""
+        width, height = self.size
+        buffer = io.BytesIO()
+        self.image.resize((round(width), round(height)), Image.Resampling.LANCZOS).save(buffer, "PNG", compress_level=1)
+        return small_png(buffer.getvalue())
+
+
+def subscripts(formula: str, depth: int = 0):
+    """ "F_{R_i}" → ("F", 0), ("R", 1), ("i", 2)."""
+    for piece in re.findall(r"_\{(?:[^{}]|\{[^{}]*\})*\}|_\w|[^_]+", formula):
+        if piece.startswith("_{"):
+            yield from subscripts(piece[2:-1], depth + 1)
+        elif piece.startswith("_"):
+            yield piece[1:], depth + 1
+        else:
+            yield piece, depth
+
+
+def dashes(start, end, dash):
+    """The pieces (x1, y1, x2, y2) of a line; one where `dash` is None."""
+    if dash is None:
+        yield (*start, *end)
+        return
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    length = float(np.linalg.norm(end - start))
+    for begin in np.arange(0, length, sum(dash)):
+        stop = min(begin + dash[0], length)
+        yield (*(start + (end - start) * begin / length), *(start + (end - start) * stop / length))
