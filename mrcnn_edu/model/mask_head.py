@@ -1,0 +1,80 @@
+"""M_i = MaskHead(F_Ri): which pixels of each region belong to the object."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+from mrcnn_edu.model.backbone import conv_norm_relu
+from mrcnn_edu.model.config import Config
+
+
+class MaskHead(nn.Sequential):
+    """3 × 3 convolutions on the pooled map.
+
+    source   He et al. 2017, figure 4
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, ...], norm):
+        layers = []
+        for width in widths:
+            layers.append(Conv2dNormActivation(channels, width, 3, norm_layer=norm))
+            channels = width
+        super().__init__(*layers)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """
+        x        (R, C, P, P)
+        returns  (R, C', P, P)
+        """
+        for layer in self:
+            x = conv_norm_relu(layer, x)
+        return x
+
+
+class MaskPredictor(nn.Module):
+    """Doubles the side, then one mask of logits for each class.
+
+    source   He et al. 2017, figure 4
+    """
+
+    def __init__(self, channels: int, dim_reduced: int, num_classes: int):
+        super().__init__()
+        self.conv5_mask = nn.ConvTranspose2d(channels, dim_reduced, kernel_size=2, stride=2)
+        self.mask_fcn_logits = nn.Conv2d(dim_reduced, num_classes, kernel_size=1)
+        for module in (self.conv5_mask, self.mask_fcn_logits):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The masks of all classes. The readable form.
+
+        x        (R, C, P, P)
+        returns  (R, K, M, M) float32 logits
+        """
+        return self.mask_fcn_logits(F.relu_(self.conv5_mask(x))).float()
+
+    def of_class(self, x: Tensor, labels: Tensor) -> Tensor:
+        """The mask of one class each: only that class's weights are used, of K times as many.
+
+        x        (R, C, P, P)
+        labels   (R,) int64
+        returns  (R, M, M) float32 logits, equal to forward(x)[range(R), labels]
+        """
+        hidden = F.relu_(self.conv5_mask(x))
+        weight = self.mask_fcn_logits.weight[labels].flatten(1)[:, None].to(hidden.dtype)
+        bias = self.mask_fcn_logits.bias[labels]
+        rows = hidden.permute(0, 2, 3, 1).flatten(1, 2)
+        logits = torch.matmul(rows, weight.transpose(1, 2))[..., 0]
+        side = hidden.shape[-1]
+        return logits.float().add(bias[:, None]).view(-1, side, side)
+
+
+def make_mask_head(config: Config) -> MaskHead:
+    """The mask head that the configuration asks for."""
+    return MaskHead(config.fpn_channels, config.mask_convs, nn.BatchNorm2d if config.head_norm else None)
