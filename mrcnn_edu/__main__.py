@@ -41,9 +41,16 @@ def share(text: str) -> float:
     return value
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the whole usage before it."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog.rpartition(' ')[2]}: error: {message} (see --help)\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all four commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mrcnn_edu",
         description="Train and use Mask R-CNN. Each command has its own --help.",
         epilog="example: " + EXAMPLES["train"],

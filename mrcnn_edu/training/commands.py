@@ -19,8 +19,10 @@ from .recipes import recipe
 from .settings import pick_device
 
 DEFAULT_WEIGHTS = {"shapes": "lesson", "coins": "lesson", "fruits_nuts": "fruits"}
-RUN_SETTINGS = ("steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
-                "checkpoint_every", "device")  # fmt: skip
+RUN_SETTINGS = (
+    "steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
+    "checkpoint_every", "device",
+)  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

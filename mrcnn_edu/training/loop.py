@@ -101,7 +101,8 @@ class _Run:
         self.dataset, self.val, self.settings, self.limit = dataset, val, settings, limit
         _check_data(model, dataset, settings)
         self.path = None if out is None else Path(out) / "checkpoint.pt"
-        self.saved_step = self.interrupted = None
+        self.saved_step = self.truth = None
+        self.interrupted = False
         torch.manual_seed(settings.seed)
         self.state = TrainState(model, settings)
         keep = self._open(resume, overwrite)
@@ -165,7 +166,8 @@ class _Run:
             return
         started = time.perf_counter()
         with self.state.random_numbers_kept():
-            scores = evaluate(self.state.best_model, self.val, self.settings.batch, self.limit)
+            self.truth = self.truth or self.val.coco()
+            scores = evaluate(self.state.best_model, self.val, self.settings.batch, self.limit, truth=self.truth)
         row = {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()}
         self.metrics.append({**row, "step": self.state.step, "seconds": round(time.perf_counter() - started, 6)})
 
@@ -197,7 +199,7 @@ class _Run:
         state = self.state
         if state.average is not None:
             state.model.load_state_dict(state.average.state_dict())
-        return TrainResult(self.losses.rows, self.metrics.rows, state.step, bool(self.interrupted), self._last_good())
+        return TrainResult(self.losses.rows, self.metrics.rows, state.step, self.interrupted, self._last_good())
 
 
 def describe(dataset: Dataset, index: int) -> str:
