@@ -1,0 +1,106 @@
+"""What gets installed, what the Makefile does, and whether the README tells the truth about both."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT, tracked_files
+
+
+def test_the_wheel_carries_the_package_and_its_data(tmp_path):
+    """The build that `pip install` from the repository runs, as on Colab: data/ lands in mrcnn_edu/data/."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = [path.relative_to(ROOT) for path in tracked_files()]
+    wanted = {str(path) for path in ours if path.parts[0] == "mrcnn_edu"}
+    wanted |= {f"mrcnn_edu/{path}" for path in ours if path.parts[0] == "data"}
+    assert wanted <= names
+    assert not any(name.startswith(("tests", "notebooks", "benchmarks")) for name in names)
+
+
+def lesson_rows() -> dict[str, str | None]:
+    """Number of each lesson in README's table → the notebook it links to, or None."""
+    rows = re.findall(r"^\| *(\d\d) *\| *(.+?) *\|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    links = {number: re.search(r"\]\(notebooks/([^)]+)\)", title) for number, title in rows}
+    return {number: link[1] if link else None for number, link in links.items()}
+
+
+def test_the_table_of_lessons_agrees_with_the_notebooks():
+    rows = lesson_rows()
+    assert list(rows) == [f"{i:02d}" for i in range(15)]
+    linked = sorted(link for link in rows.values() if link)
+    assert linked == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert all(link is None or link.startswith(number) for number, link in rows.items())
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "data/README.md"])
+def test_links_between_files_lead_somewhere(name):
+    text = (ROOT / name).read_text()
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in link]
+    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+
+
+def test_every_make_target_that_is_promised_exists():
+    promised = {"lab", "test", "lint", "notebooks", "bench", "help"}
+    for name in ("README.md", "CONTRIBUTING.md"):
+        promised |= set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / name).read_text(), flags=re.MULTILINE))
+    assert promised <= make_targets()
+
+
+def make_in_empty_folder(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the project's Makefile where nothing is installed."""
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (folder / "pyproject.toml").touch()
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_make_repeats_no_install_that_is_up_to_date(tmp_path):
+    """With a stamp newer than pyproject.toml there is nothing to do; with an older one there is."""
+    for name in ("bin/python", ".installed"):
+        path = tmp_path / ".venv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    stamp = tmp_path / ".venv" / ".installed"
+    os.utime(stamp, (4e9, 4e9))
+    assert "pip install" not in make_in_empty_folder(tmp_path, "-n", "setup").stdout
+    os.utime(stamp, (0, 0))
+    assert "pip install" in make_in_empty_folder(tmp_path, "-n", "setup").stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('echo "Python 3.8.10"; exit 1', "needs Python 3.10 or newer"),
+        ('case "$2" in *ensurepip*) exit 1;; esac', "sudo apt install python3-venv"),
+    ],
+)
+def test_make_says_what_is_wrong_with_a_python(tmp_path, body, message):
+    fake = tmp_path / "fake-python"
+    fake.write_text(f"#!/bin/sh\n{body}\n")
+    fake.chmod(0o755)
+    done = make_in_empty_folder(tmp_path, "setup", f"PYTHON={fake}")
+    assert done.returncode != 0 and message in done.stdout
+
+
+def test_make_says_that_no_python_was_found(tmp_path):
+    done = make_in_empty_folder(tmp_path, "setup", "PYTHON=no-such-python")
+    assert done.returncode != 0 and "no-such-python was not found" in done.stdout
+
+
+def test_make_help_names_every_target():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(re.findall(r"^make (\w+)", done.stdout, flags=re.MULTILINE)) == make_targets()
