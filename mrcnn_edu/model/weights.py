@@ -1,9 +1,241 @@
-"""Weights in and out."""
+"""Weights in and out: torchvision's published ones, our safetensors files, and training checkpoints."""
+
+import json
+import os
+import pickle
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mrcnn_edu.model.config import Config, preset
+from mrcnn_edu.model.mask_rcnn import MaskRCNN, rename_old_keys
+
+WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
+SHIPPED = {"lesson": "lesson_shapes.safetensors", "fruits": "lesson_fruits.safetensors"}
+PUBLISHED = {
+    "coco": ("resnet50_fpn", "MaskRCNN_ResNet50_FPN_Weights"),
+    "coco_v2": ("resnet50_fpn_v2", "MaskRCNN_ResNet50_FPN_V2_Weights"),
+}
+
+# COCO_V1 was trained with an epsilon of 0 in its frozen normalisation; this is its file's name.
+COCO_V1_FILE = "maskrcnn_resnet50_fpn_coco-bf2d0c1e"
+
+# The layers whose size depends on the number of classes.
+CLASS_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 
 
-def load_weights(*a, **k):
-    raise NotImplementedError
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of each tensor of a weights file.
+
+    source  the name or path that was loaded
+    kept    names of the tensors that were loaded
+    reset   names of those that start anew, because the number of classes differs
+    """
+
+    source: str
+    kept: tuple[str, ...]
+    reset: tuple[str, ...]
+
+    def __str__(self):
+        text = f"{self.source}: {len(self.kept)} tensors loaded"
+        if self.reset:
+            text += f"; {len(self.reset)} start anew, for another number of classes: {', '.join(self.reset)}"
+        return text
 
 
-def save_weights(*a, **k):
-    raise NotImplementedError
+@dataclass
+class _Content:
+    """What was read: a state dict, the configuration it belongs to, the names of its classes."""
+
+    state_dict: dict[str, Tensor]
+    config: Config
+    class_names: tuple[str, ...] | None
+
+
+def load_weights(
+    name_or_path: str | Path,
+    num_classes: int | None = None,
+    class_names: tuple[str, ...] | None = None,
+    **config_changes,
+) -> MaskRCNN:
+    """A model with trained weights, in evaluation mode.
+
+    Where the number of classes differs from that of the weights, the layers that depend on it start anew; a warning
+    says which, and `model.load_report` lists all.
+
+    name_or_path    "lesson" (generated scenes) or "fruits", which ship; "coco" or "coco_v2", torchvision's, which
+                    are downloaded once; or a file: ours (.safetensors), a training checkpoint, or a state dict of
+                    torchvision's maskrcnn_resnet50_fpn or _v2
+    num_classes     K, background included; by default that of the weights
+    class_names     K names, "background" first; by default those of the weights
+    config_changes  fields of `Config`, for example min_size=256 or box_score_thresh=0.5
+    raises          FileNotFoundError; ValueError naming the file for one that is truncated, holds code, or belongs to
+                    another architecture
+    """
+    content = _read(name_or_path)
+    config = replace(content.config, **config_changes)
+    if class_names is not None and num_classes is None:
+        num_classes = len(class_names)
+    if num_classes is not None:
+        config = replace(config, num_classes=num_classes)
+    if class_names is None and config.num_classes == content.config.num_classes:
+        class_names = content.class_names
+    model = MaskRCNN(config, class_names)
+    model.load_report = _fill(model, content, str(name_or_path))
+    if model.load_report.reset:
+        warnings.warn(str(model.load_report), stacklevel=2)
+    return model.eval()
+
+
+def save_weights(model: MaskRCNN, path: str | Path) -> Path:
+    """Write weights, configuration and class names to one safetensors file. An old file survives a failed write.
+
+    path     ends in .safetensors
+    raises   ValueError for another ending, OSError if the disk is full
+    """
+    from safetensors.torch import save
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: weights are saved as .safetensors, give the file that ending")
+    metadata = {
+        "config": json.dumps(model.config.to_dict()),
+        "class_names": json.dumps(model.class_names),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(save(tensors, metadata=metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _fill(model: MaskRCNN, content: _Content, source: str) -> LoadReport:
+    """Copy the tensors that fit; only the class layers may differ, and only with the number of classes."""
+    given = rename_old_keys(content.state_dict)
+    own = model.state_dict()
+    if content.config.norm == "frozen" or model.config.norm == "frozen":
+        given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
+    may_differ = content.config.num_classes != model.config.num_classes
+    reset = tuple(n for n in given if may_differ and n.startswith(CLASS_LAYERS))
+    own_names = {n for n in own if not n.endswith("num_batches_tracked")}
+    names = {n for n in given if not n.endswith("num_batches_tracked")}
+    missing, unexpected = sorted(own_names - names), sorted(names - own_names)
+    misfit = sorted(n for n in own_names & names if n not in reset and given[n].shape != own[n].shape)
+    if missing or unexpected or misfit:
+        raise ValueError(
+            f"{source} belongs to another architecture than the model ({model.config.backbone}): "
+            + "; ".join(
+                _some(*part) for part in (("missing", missing), ("unknown", unexpected), ("other size", misfit))
+            )
+        )
+    kept = {name: value for name, value in given.items() if name not in reset}
+    model.load_state_dict(kept, strict=False)
+    return LoadReport(source, tuple(kept), reset)
+
+
+def _some(word: str, names: list[str]) -> str:
+    more = ", …" if len(names) > 3 else ""
+    return f"{word}: {len(names)}" + (f" ({', '.join(names[:3])}{more})" if names else "")
+
+
+def _read(name_or_path: str | Path) -> _Content:
+    if name_or_path in PUBLISHED:
+        return _published(str(name_or_path))
+    if name_or_path in SHIPPED:
+        path = WEIGHTS_FOLDER / SHIPPED[name_or_path]
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"the weights {name_or_path!r} ship with the repository as data/weights/{path.name}, "
+                "which is not there: clone the whole repository, or give a file"
+            )
+        return _safetensors(path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join([*SHIPPED, *PUBLISHED])
+        raise FileNotFoundError(f"no weights {str(name_or_path)!r}: give a file that exists, or one of {names}")
+    return _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+
+
+def _published(name: str) -> _Content:
+    """torchvision's COCO weights, through its own downloader, which shows progress and checks the hash."""
+    import torchvision.models.detection as detection
+
+    architecture, enum = PUBLISHED[name]
+    weights = getattr(detection, enum).COCO_V1
+    try:
+        state_dict = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except OSError as error:
+        raise OSError(
+            f"the COCO weights could not be downloaded from {weights.url} ({error}): "
+            "check the network, or fetch the file by hand and give its path"
+        ) from error
+    names = tuple("background" if n == "__background__" else n for n in weights.meta["categories"])
+    return _Content(state_dict, _pretrained_config(architecture, len(names), eps_zero=name == "coco"), names)
+
+
+def _safetensors(path: Path) -> _Content:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state_dict = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as error:
+        raise ValueError(f"{path} is truncated or no safetensors file ({error}): fetch or make it again") from error
+    if "config" not in metadata:
+        return _plain(path, state_dict)
+    names = json.loads(metadata.get("class_names", "null"))
+    return _Content(state_dict, Config.from_dict(json.loads(metadata["config"])), names and tuple(names))
+
+
+def _pickled(path: Path) -> _Content:
+    """A checkpoint or state dict saved with torch. Only plain tensors and values are read: nothing in it runs."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than tensors and plain values, or is no weights file, and was refused: nothing in it "
+            f"was run. Save a state dict, or use save_weights. ({str(error).splitlines()[0]})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is truncated or no weights file ({error}): fetch or make it again") from error
+    if isinstance(saved, dict) and "config" in saved and "model" in saved:
+        names = saved.get("class_names")
+        return _Content(saved.get("ema") or saved["model"], Config.from_dict(saved["config"]), names and tuple(names))
+    return _plain(path, saved)
+
+
+def _plain(path: Path, saved) -> _Content:
+    """A state dict that does not say what it belongs to: one of torchvision's two, told by its names."""
+    if isinstance(saved, dict) and isinstance(saved.get("model"), dict):
+        saved = saved["model"]
+    if not isinstance(saved, dict) or not all(isinstance(v, Tensor) for v in saved.values()):
+        raise ValueError(f"{path} holds no state dict: give a dict from parameter names to tensors")
+    score = saved.get("roi_heads.box_predictor.cls_score.weight")
+    if score is None or "roi_heads.mask_predictor.conv5_mask.weight" not in saved:
+        raise ValueError(f"{path} holds the weights of another architecture: it has no Mask R-CNN heads")
+    architecture = "resnet50_fpn" if "roi_heads.box_head.fc6.weight" in saved else "resnet50_fpn_v2"
+    frozen = "backbone.body.bn1.num_batches_tracked" not in saved
+    config = preset(architecture, num_classes=len(score), norm="frozen" if frozen else "batch")
+    if COCO_V1_FILE in path.name:
+        config = _pretrained_config(architecture, len(score), eps_zero=True)
+    return _Content(saved, config, None)
+
+
+def _pretrained_config(architecture: str, num_classes: int, eps_zero: bool) -> Config:
+    """torchvision's settings with pretrained weights: the stem and the first stage are not trained any more."""
+    config = preset(architecture, num_classes=num_classes, trainable_layers=3)
+    if architecture == "resnet50_fpn":
+        config = replace(config, norm="frozen", norm_eps=0.0 if eps_zero else 1e-5)
+    return config
