@@ -26,6 +26,8 @@ _HOME = {
     "FruitsNuts": "fruits_nuts",
     "check_dataset": "checker",
     "check_sample": "checker",
+    "require_sound": "checker",
+    "DatasetError": "checker",
     "Fault": "checker",
     "Report": "checker",
     "train_transforms": "transforms",
