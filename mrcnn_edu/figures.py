@@ -120,9 +120,14 @@ def small_png(data: bytes, colours: int = 256) -> bytes:
     return buffer.getvalue()
 
 
-def still_outputs(png: bytes, caption: str, width: int) -> list[tuple[dict, dict]]:
-    """Two outputs, each as (data, metadata): the picture, its caption as alternative text, and the caption to read."""
-    picture = {"image/png": base64.b64encode(png).decode(), "text/plain": f"Figure: {caption}"}
+def still_outputs(png: bytes | str, caption: str, width: int) -> list[tuple[dict, dict]]:
+    """Two outputs, each as (data, metadata): the picture, its caption as alternative text, and the caption to read.
+
+    png      bytes, or base64 text as notebooks store it
+    width    of the picture on the page, CSS pixels
+    """
+    encoded = png if isinstance(png, str) else base64.b64encode(png).decode()
+    picture = {"image/png": encoded, "text/plain": f"Figure: {caption}"}
     words = {
         "text/html": f'<div style="max-width: {width}px; font-size: 0.92em; line-height: 1.45; margin: 2px 0 14px">'
         f"<em>Figure.</em> {html.escape(caption)}</div>",

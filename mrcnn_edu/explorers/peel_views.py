@@ -123,10 +123,9 @@ def breadcrumb(sheet: Sheet, stage: int) -> None:
 
 
 def title(scene: Scene, stage: int, walk: Walk | None) -> str:
-    height, width = scene.size
     found = len(scene.walks)
     return (
-        f"A picture of {width} × {height} pixels is a table of numbers",
+        f"A picture of {scene.photo.width} × {scene.photo.height} pixels is a table of numbers",
         f"The backbone writes {next(iter(scene.stages.features.values())).shape[1]} numbers into every cell",
         f"{len(scene.stages.anchors):,} anchors: the same boxes for every picture of this size",
         f"{len(scene.stages.proposals[0]):,} proposals: places worth a closer look",
@@ -141,8 +140,8 @@ def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
     level, anchor_level = scene.pyramid[walk.roi_level], scene.pyramid[walk.level]
     name = scene.names[walk.label]
     return (
-        "Each pixel is three numbers from 0 to 255: red, green, blue. In a grey photo the three are equal; "
-        "one is shown.",
+        "Each pixel is three numbers from 0 to 255: red, green, blue. In a grey photo the three are equal, "
+        f"and one is shown. The model resizes the picture to {scene.size[1]} × {scene.size[0]}.",
         f"Shown: level {anchor_level.name}, one cell for {anchor_level.stride[1]} × {anchor_level.stride[0]} pixels. "
         "Bright: the cell's numbers are large.",
         f"Every cell of {anchor_level.name} carries {anchor_level.anchors_per_cell} anchors, centred on its upper left "

@@ -1,0 +1,275 @@
+"""Exercises: a decorator that checks the reader's function, hints, solutions, and progress.
+
+An Exercise holds everything about one task. Its checks run in this order: probes for known misconceptions, each with a
+message of its own; fixed cases; random inputs; gradcheck where it applies. The reader's function and the reference are
+called with copies of the same inputs, so that a function that changes its arguments harms nothing.
+"""
+
+import copy
+import html
+import inspect
+import os
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from mrcnn_edu.exercises import progress as record
+
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A known misconception: a wrong answer that looks right, and what to say to it.
+
+    wrong    a function that makes the mistake
+    inputs   arguments on which the mistake shows
+    message  what the reader sees; it says what the thought misses, not only that it is wrong
+    """
+
+    wrong: Callable
+    inputs: tuple
+    message: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One task.
+
+    name       as in @exercise(name)
+    lesson     number of its lesson
+    task       one line
+    reference  the right function; the reader gets it where their own is not right
+    probes     known wrong answers
+    cases      argument tuples to compare on
+    draw       generator → one argument tuple at random, or None
+    hints      shown one at a time by `hint`
+    reasoning  shown with the reference's code by `solution`
+    checked    what a right answer has been checked against, for the message
+    gradients  argument tuple in float64 for gradcheck, or None
+    """
+
+    name: str
+    lesson: int
+    task: str
+    reference: Callable
+    probes: tuple[Probe, ...]
+    cases: tuple[tuple, ...]
+    hints: tuple[str, ...]
+    reasoning: str
+    checked: str
+    draw: Callable | None = None
+    gradients: tuple | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the check found. state: "right", "wrong", "crashed" or "empty"."""
+
+    state: str
+    name: str
+    message: str
+
+    HEADS = {"right": "Right", "wrong": "Not yet", "crashed": "It stopped with an error", "empty": "Yours to write"}
+    MARKS = {"right": "✔", "wrong": "✘", "crashed": "⚠", "empty": "✎"}
+    COLOURS = {"right": "#009E73", "wrong": "#D55E00", "crashed": "#CC79A7", "empty": "#0072B2"}
+
+    def __str__(self):
+        return f"{self.MARKS[self.state]} {self.HEADS[self.state]} ({self.name}). {self.message}"
+
+    def _repr_html_(self):
+        head = f"<b>{self.MARKS[self.state]} {self.HEADS[self.state]}</b> (<code>{html.escape(self.name)}</code>)."
+        return (
+            f'<div style="border-left: 5px solid {self.COLOURS[self.state]}; padding: 4px 12px; max-width: 860px; '
+            f'line-height: 1.45">{head} {html.escape(self.message)}</div>'
+        )
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text(str(self))
+
+
+class ExerciseError(AssertionError):
+    """Raised instead of a printed verdict where MRCNN_EDU_STRICT is 1."""
+
+
+@dataclass
+class Shelf:
+    """The exercises of all lessons that were loaded, and how many hints of each were shown."""
+
+    known: dict[str, Exercise] = field(default_factory=dict)
+    hints_shown: dict[str, int] = field(default_factory=dict)
+
+    def add(self, exercise: Exercise) -> Exercise:
+        self.known[exercise.name] = exercise
+        return exercise
+
+    def find(self, name: str) -> Exercise:
+        if name not in self.known:
+            raise KeyError(f"no exercise is called {name!r}; there are {', '.join(sorted(self.known))}")
+        return self.known[name]
+
+
+SHELF = Shelf()
+
+
+def exercise(name: str) -> Callable:
+    """@exercise("name") above the reader's function: checks it, says what it found, and keeps the notebook running.
+
+    Returns the function where it is right, else the reference.
+    """
+    task = SHELF.find(name)
+
+    def decorate(attempt: Callable) -> Callable:
+        verdict = check(task, attempt)
+        if verdict.state != "right" and os.environ.get("MRCNN_EDU_STRICT") == "1":
+            raise ExerciseError(str(verdict))
+        show(verdict)
+        if verdict.state != "empty":
+            record.record(name, "right" if verdict.state == "right" else "tried")
+        return attempt if verdict.state == "right" else task.reference
+
+    return decorate
+
+
+HANDED_ON = " The lesson goes on with the reference solution."
+
+
+def check(task: Exercise, attempt: Callable) -> Verdict:
+    """Run all checks of `task` on `attempt`; never raises for what the reader's function does."""
+
+    def verdict(state, message):
+        return Verdict(state, task.name, message)
+
+    try:
+        first = call(attempt, task.cases[0])
+        if is_empty(first):
+            return verdict("empty", f"{task.task} Replace the dots.{HANDED_ON} hint({task.name!r}) helps.")
+        for probe in task.probes:
+            if same(call(attempt, probe.inputs), call(probe.wrong, probe.inputs)):
+                return verdict("wrong", probe.message + HANDED_ON)
+        for inputs in all_inputs(task):
+            got, wanted = call(attempt, inputs), call(task.reference, inputs)
+            if not same(got, wanted):
+                return verdict("wrong", f"{difference(inputs, got, wanted)}{HANDED_ON} hint({task.name!r}) helps.")
+        if task.gradients is not None and not torch.autograd.gradcheck(attempt, task.gradients, raise_exception=False):
+            return verdict("wrong", f"The values agree, but the gradient does not: gradcheck failed.{HANDED_ON}")
+    except NotImplementedError:
+        return verdict("empty", f"{task.task}{HANDED_ON} hint({task.name!r}) helps.")
+    except Exception as error:  # whatever the reader's code raises belongs in the verdict
+        return verdict("crashed", f"{type(error).__name__}: {error}. {where(error, attempt)}{HANDED_ON}")
+    return verdict("right", f"Checked: {task.checked}.")
+
+
+def all_inputs(task: Exercise):
+    yield from task.cases
+    if task.draw is not None:
+        generator = np.random.default_rng(0)
+        for _ in range(20):
+            yield task.draw(generator)
+
+
+def call(function: Callable, inputs: tuple):
+    return function(*copy.deepcopy(inputs))
+
+
+def is_empty(answer) -> bool:
+    """None, an ellipsis, or a container that still holds one."""
+    if answer is None or answer is Ellipsis:
+        return True
+    parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list | tuple) else ()
+    return any(part is Ellipsis for part in parts)
+
+
+def same(got, wanted) -> bool:
+    """Equal in structure and shape, and in value within TOLERANCE. Lists and tuples count as the same."""
+    if isinstance(wanted, dict):
+        return isinstance(got, dict) and got.keys() == wanted.keys() and all(same(got[k], wanted[k]) for k in wanted)
+    if isinstance(wanted, list | tuple):
+        return isinstance(got, list | tuple) and len(got) == len(wanted) and all(map(same, got, wanted))
+    if isinstance(wanted, str) or isinstance(got, str | dict):
+        return isinstance(got, str) and got == wanted
+    try:
+        got, wanted = np.asarray(got, dtype=float), np.asarray(wanted, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return got.shape == wanted.shape and bool(np.allclose(got, wanted, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True))
+
+
+def difference(inputs: tuple, got, wanted) -> str:
+    """One sentence that shows an input on which the answer is off."""
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        for key in wanted:
+            if key not in got:
+                return f"The answer has no entry {key!r}."
+            if not same(got[key], wanted[key]):
+                return f"For {brief(inputs)} the entry {key!r} is {brief(got[key])}, not {brief(wanted[key])}."
+        return f"Not asked for: {', '.join(sorted(map(repr, got.keys() - wanted.keys())))}."
+    return f"For {brief(inputs)} the answer is {brief(got)}; it should be {brief(wanted)}."
+
+
+def brief(value) -> str:
+    """A value in a few words: short things in full, tensors by their shape."""
+    if isinstance(value, torch.Tensor | np.ndarray) and np.prod(value.shape) > 12:
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    if isinstance(value, torch.Tensor):
+        return str(value.tolist())
+    if isinstance(value, tuple) and any(isinstance(v, torch.Tensor) for v in value):
+        return "(" + ", ".join(map(brief, value)) + ")"
+    return textwrap.shorten(repr(value), 160, placeholder="…")
+
+
+def where(error: Exception, attempt: Callable) -> str:
+    """The line of the reader's function that the error came from."""
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code is getattr(attempt, "__code__", None):
+            line = trace.tb_lineno - attempt.__code__.co_firstlineno + 1
+        trace = trace.tb_next
+    return f"It happened in line {line} of {attempt.__name__}." if line else "Look at the function's arguments."
+
+
+def show(thing) -> None:
+    """Display in a notebook, print elsewhere."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        get_ipython = None
+    if get_ipython is None or get_ipython() is None:
+        print(thing)
+    else:
+        display(thing)
+
+
+def hint(name: str) -> None:
+    """One more hint for an exercise; after the last one it says so."""
+    task = SHELF.find(name)
+    number = SHELF.hints_shown.get(name, 0)
+    if number == len(task.hints):
+        print(f"That were all {number} hints. solution({name!r}) shows the code and the reasoning.")
+        return
+    SHELF.hints_shown[name] = number + 1
+    print(f"Hint {number + 1} of {len(task.hints)}: {task.hints[number]}")
+
+
+def solution(name: str) -> None:
+    """The code of an exercise's reference and why it is so."""
+    task = SHELF.find(name)
+    print(textwrap.dedent(inspect.getsource(task.reference)).rstrip())
+    print()
+    print(textwrap.fill(task.reasoning, 100))
+
+
+def progress() -> None:
+    """Which exercises are done, lesson by lesson."""
+    states = record.read()
+    words = {"right": "✔ done", "tried": "✎ tried", None: "· open"}
+    for lesson in sorted({task.lesson for task in SHELF.known.values()}):
+        tasks = [task for task in SHELF.known.values() if task.lesson == lesson]
+        done = sum(states.get(task.name) == "right" for task in tasks)
+        print(f"Lesson {lesson:02d}: {done} of {len(tasks)} done")
+        for task in tasks:
+            print(f"  {words[states.get(task.name)]}  {task.name}: {task.task}")

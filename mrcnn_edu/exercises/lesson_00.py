@@ -1,0 +1,300 @@
+"""Lesson 00: what comes out of the model, and what an instance is."""
+
+import torch
+from skimage.measure import label as connected_components
+
+from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
+
+
+def output_shapes(height, width, found, classes):
+    return {
+        "boxes": (found, 4),
+        "labels": (found,),
+        "scores": (found,),
+        "masks": (found, 1, height, width),
+    }
+
+
+def changed_shapes(**changes):
+    """A wrong answer: `output_shapes` with some entries replaced by functions of (H, W, N, K)."""
+
+    def wrong(height, width, found, classes):
+        answer = output_shapes(height, width, found, classes)
+        return answer | {name: shape(height, width, found, classes) for name, shape in changes.items()}
+
+    return wrong
+
+
+PHOTO = (303, 384, 24, 5)
+
+SHELF.add(
+    Exercise(
+        name="output_shapes",
+        lesson=0,
+        task="Give the four shapes of a prediction: boxes, labels, scores, masks.",
+        reference=output_shapes,
+        probes=(
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (n, 28, 28)),
+                PHOTO,
+                "28 × 28 is what the mask head computes inside each box. Before you get a mask, it is stretched to the "
+                "box and pasted into an empty picture, so it has the height and width of the photograph.",
+            ),
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (n, 1, 28, 28)),
+                PHOTO,
+                "28 × 28 is the size inside the mask head. The masks you get are pasted into a picture of the "
+                "photograph's height and width.",
+            ),
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (n, k, h, w)),
+                PHOTO,
+                "The mask head does draw a mask for every class, but only the mask of the predicted class is kept. "
+                "One mask for each object remains.",
+            ),
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (h, w)),
+                PHOTO,
+                "One map of the picture's size for everything is semantic segmentation. Here every object has a mask "
+                "of its own, so the number of objects is the first dimension.",
+            ),
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (k, h, w)),
+                PHOTO,
+                "A map for each class is semantic segmentation: two coins would share one map. Count the masks by "
+                "objects, not by classes.",
+            ),
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (n, h, w)),
+                PHOTO,
+                "Nearly: torchvision, and this package with it, keeps a channel dimension of 1 after the number of "
+                "objects. Print found['masks'].shape and compare.",
+            ),
+            Probe(
+                changed_shapes(masks=lambda h, w, n, k: (n, 1, w, h)),
+                PHOTO,
+                "Height and width are swapped. Tensors of pictures go rows first: height, then width. Boxes go x "
+                "first.",
+            ),
+            Probe(
+                changed_shapes(labels=lambda h, w, n, k: (n, k)),
+                PHOTO,
+                "A label is one class number for each object. The probabilities of all classes stay inside the box "
+                "head; only the winner's number comes out as label, and its probability as score.",
+            ),
+            Probe(
+                changed_shapes(scores=lambda h, w, n, k: (n, k)),
+                PHOTO,
+                "The score is one number for each object: the probability of the predicted class. The others stay "
+                "inside the box head.",
+            ),
+            Probe(
+                changed_shapes(boxes=lambda h, w, n, k: (n, k, 4)),
+                PHOTO,
+                "The box head does refine a box for every class, but only the box of the predicted class is kept: "
+                "four numbers for each object.",
+            ),
+            Probe(
+                changed_shapes(boxes=lambda h, w, n, k: (4, n)),
+                PHOTO,
+                "One row for each object, so that boxes[i], labels[i] and masks[i] belong together: the 4 comes last.",
+            ),
+        ),
+        cases=(PHOTO, (128, 128, 0, 5), (600, 800, 1, 91)),
+        draw=lambda generator: tuple(int(v) for v in generator.integers((20, 20, 0, 2), (900, 900, 100, 92))),
+        hints=(
+            "Print the shape of each entry of `found`, the prediction for the coins, and see which of the four "
+            "numbers height, width, found and classes appear.",
+            "boxes[i], labels[i], scores[i] and masks[i] all describe object i: all four begin with the same number.",
+            "A mask is as large as the photograph, and has one channel.",
+        ),
+        reasoning="Everything is counted by objects. A box is four numbers, a label and a score one number each. A "
+        "mask covers the whole photograph, with a channel dimension of 1 that torchvision keeps. The number of classes "
+        "appears nowhere: the model has already decided for one class each. The shapes also hold for an empty picture, "
+        "where the first number is 0.",
+        checked="a photograph, an empty picture, one object, and 20 random sizes",
+    )
+)
+
+
+def class_map(labels, masks):
+    answer = torch.zeros(masks.shape[1:], dtype=torch.int64)
+    for label, mask in zip(labels, masks, strict=True):
+        answer[mask] = label
+    return answer
+
+
+def instance_numbers(labels, masks):
+    return class_map(torch.arange(1, len(labels) + 1), masks)
+
+
+def foreground_only(labels, masks):
+    return masks.any(dim=0).long()
+
+
+def labels_added(labels, masks):
+    return (masks * labels[:, None, None]).sum(dim=0)
+
+
+def masks_counted(labels, masks):
+    return masks.sum(dim=0)
+
+
+def picture(*rows):
+    """Rows of digits → a bool mask for each digit from 1 up."""
+    numbers = torch.tensor([[int(c) for c in row] for row in rows])
+    return torch.stack([numbers == n for n in range(1, int(numbers.max()) + 1)])
+
+
+# Two objects of class 1 that touch, and one of class 3.
+TOUCHING = picture("1122000", "1122033", "0000033")
+TOUCHING_LABELS = torch.tensor([1, 1, 3])
+OVERLAP = torch.tensor([[[1, 1, 1, 0, 0]], [[0, 0, 1, 1, 0]]], dtype=torch.bool)
+
+
+def random_scene(generator):
+    """Labels and separate masks of 1 to 6 rectangles."""
+    count = int(generator.integers(1, 7))
+    masks = torch.zeros(count, 12, 24, dtype=torch.bool)
+    for number in range(count):
+        height, width = generator.integers(1, 12), generator.integers(1, 5)
+        masks[number, :height, number * 4 : number * 4 + width] = True
+    return torch.from_numpy(generator.integers(1, 5, count)), masks
+
+
+SHELF.add(
+    Exercise(
+        name="class_map",
+        lesson=0,
+        task="From the instances, make the semantic answer: a map with the class number of every pixel.",
+        reference=class_map,
+        probes=(
+            Probe(
+                instance_numbers,
+                (TOUCHING_LABELS, TOUCHING),
+                "Your map holds the number of the object, 1, 2, 3, …: that tells instances apart. The semantic answer "
+                "holds the class, labels[i], so two coins get the same number.",
+            ),
+            Probe(
+                masks_counted,
+                (TOUCHING_LABELS, OVERLAP[[0, 1, 1]]),
+                "Your map counts how many masks cover a pixel. The semantic answer is the class there: write labels[i] "
+                "where mask i is true.",
+            ),
+            Probe(
+                foreground_only,
+                (TOUCHING_LABELS, TOUCHING),
+                "Your map only says object or no object. The semantic answer says which class: write labels[i] where "
+                "mask i is true.",
+            ),
+            Probe(
+                labels_added,
+                (torch.tensor([1, 1]), OVERLAP),
+                "Where two masks overlap, your map adds their labels, and two objects of class 1 become class 2. "
+                "Write the label instead of adding it.",
+            ),
+        ),
+        cases=((TOUCHING_LABELS, TOUCHING), (torch.tensor([2, 2]), OVERLAP), (torch.zeros(0).long(), TOUCHING[:0])),
+        draw=random_scene,
+        hints=(
+            "Begin with a map of zeros, torch.zeros(masks.shape[1:], dtype=torch.int64): zero is the background.",
+            "Go through the objects, and write labels[i] into the places where masks[i] is true.",
+            "answer[masks[i]] = labels[i] writes into all those places at once.",
+        ),
+        reasoning="The map has one number per pixel, so there is no room for two facts. It keeps the class and loses "
+        "which object a pixel belongs to. That is why the way back, from the map to the instances, does not exist when "
+        "objects of one class touch.",
+        checked="touching objects, overlapping objects, an empty picture, and 20 random scenes",
+    )
+)
+
+
+def count_instances(semantic, labels, masks, wanted):
+    return int((labels == wanted).sum())
+
+
+def classes_counted(semantic, labels, masks, wanted):
+    return len(semantic[semantic > 0].unique())
+
+
+def regions_counted(semantic, labels, masks, wanted):
+    return int(connected_components((semantic == wanted).numpy(), connectivity=2).max())
+
+
+def all_counted(semantic, labels, masks, wanted):
+    return len(masks)
+
+
+def pixels_counted(semantic, labels, masks, wanted):
+    return int((semantic == wanted).sum())
+
+
+def presence(semantic, labels, masks, wanted):
+    return int((semantic == wanted).any())
+
+
+def random_count(generator):
+    labels, masks = random_scene(generator)
+    return class_map(labels, masks), labels, masks, int(generator.integers(1, 5))
+
+
+def counted(labels, masks, wanted):
+    return class_map(labels, masks), labels, masks, wanted
+
+
+EXAMPLE = counted(TOUCHING_LABELS, TOUCHING, 1)
+
+SHELF.add(
+    Exercise(
+        name="count_instances",
+        lesson=0,
+        task="Count the objects of one class.",
+        reference=count_instances,
+        probes=(
+            Probe(
+                classes_counted,
+                counted(torch.tensor([1, 1, 3, 1]), picture("1122000", "1122033", "4400033"), 1),
+                "You counted the different numbers in the class map. Those are classes: three coins carry one number. "
+                "The class map is not a list of instances; labels has one entry for each object.",
+            ),
+            Probe(
+                regions_counted,
+                EXAMPLE,
+                "You counted connected regions of the class map. Two objects that touch are one region, so they count "
+                "once. The class map cannot tell them apart; labels and masks can.",
+            ),
+            Probe(
+                presence,
+                EXAMPLE,
+                "You asked whether the class is there, not how often. The class map can answer only the first; use "
+                "labels, which has one entry for each object.",
+            ),
+            Probe(
+                all_counted,
+                EXAMPLE,
+                "You counted every object, whatever its class. Count only the entries of labels that equal wanted.",
+            ),
+            Probe(
+                pixels_counted,
+                EXAMPLE,
+                "You counted pixels. An object covers many of them; labels has one entry for each object.",
+            ),
+        ),
+        cases=(
+            EXAMPLE,
+            counted(TOUCHING_LABELS, TOUCHING, 3),
+            counted(TOUCHING_LABELS, TOUCHING, 2),
+            counted(torch.zeros(0).long(), TOUCHING[:0], 1),
+        ),
+        draw=random_count,
+        hints=(
+            "Which of the arguments has exactly one entry for each object?",
+            "labels == wanted is true for every object of that class.",
+            "The sum of a bool tensor is the number of its true entries; int() makes a number of it.",
+        ),
+        reasoning="Semantic segmentation gives each pixel a class, and says nothing about objects. Instance "
+        "segmentation gives each object a label and a mask, so counting is counting the labels. The masks are not even "
+        "needed.",
+        checked="two touching objects, a class that is absent, an empty picture, and 20 random scenes",
+    )
+)

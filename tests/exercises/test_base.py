@@ -1,0 +1,158 @@
+"""The machinery of exercises: verdicts, hints, solutions, strictness and progress."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mrcnn_edu.exercises import base, exercise, hint, progress, solution
+from mrcnn_edu.exercises.base import SHELF, Exercise, ExerciseError, Probe, check, same
+
+
+def half(x):
+    return x / 2
+
+
+TASK = Exercise(
+    name="half",
+    lesson=99,
+    task="Halve x.",
+    reference=half,
+    probes=(Probe(lambda x: x * 2, (torch.tensor([2.0]),), "You doubled."),),
+    cases=((torch.tensor([2.0, 4.0]),), (torch.zeros(0),)),
+    hints=("Divide.", "By two."),
+    reasoning="Half of x is x over two.",
+    checked="two numbers and none",
+    draw=lambda generator: (torch.from_numpy(generator.normal(size=3)),),
+    gradients=(torch.ones(2, dtype=torch.float64, requires_grad=True),),
+)
+
+
+@pytest.fixture(autouse=True)
+def shelf(monkeypatch, tmp_path):
+    monkeypatch.setattr(base, "SHELF", base.Shelf({**SHELF.known, "half": TASK}))
+    monkeypatch.setenv("MRCNN_EDU_PROGRESS", str(tmp_path / "deep" / "progress.json"))
+    monkeypatch.delenv("MRCNN_EDU_STRICT", raising=False)
+    return tmp_path / "deep" / "progress.json"
+
+
+def test_a_right_function_is_returned_and_recorded(shelf, capsys):
+    mine = exercise("half")(lambda x: x * 0.5)
+    assert mine(torch.tensor(4.0)) == 2
+    assert "Right (half)" in capsys.readouterr().out
+    assert json.loads(shelf.read_text()) == {"half": "right"}
+
+
+def test_a_wrong_function_is_replaced_by_the_reference(shelf, capsys):
+    mine = exercise("half")(lambda x: x * 2)
+    assert mine is half
+    assert "You doubled." in capsys.readouterr().out
+    assert json.loads(shelf.read_text()) == {"half": "tried"}
+
+
+def test_an_empty_function_is_not_recorded(shelf, capsys):
+    assert exercise("half")(lambda x: ...) is half
+    assert "Yours to write" in capsys.readouterr().out
+    assert not shelf.exists()
+
+
+def test_a_crash_names_the_error_and_the_line(capsys):
+    def mine(x):
+        y = x + 1
+        return y.no_such_thing
+
+    assert exercise("half")(mine) is half
+    out = capsys.readouterr().out
+    assert "stopped with an error" in out and "no_such_thing" in out and "line 3 of mine" in out
+
+
+def test_not_implemented_counts_as_empty():
+    def mine(x):
+        raise NotImplementedError
+
+    assert check(TASK, mine).state == "empty"
+
+
+def test_wrong_values_show_the_input_and_both_answers():
+    verdict = check(TASK, lambda x: x / 2 + 1)
+    assert verdict.state == "wrong"
+    assert "[2.0, 4.0]" in verdict.message and "[1.0, 2.0]" in verdict.message
+
+
+def test_a_wrong_gradient_is_seen():
+    verdict = check(TASK, lambda x: x.detach() / 2 + 0 * x)
+    assert verdict.state == "wrong" and "gradcheck" in verdict.message
+
+
+def test_the_readers_function_cannot_change_the_checks_inputs():
+    def mine(x):
+        answer = x / 2
+        x.zero_()
+        return answer
+
+    x = TASK.cases[0][0].clone()
+    check(TASK, mine)
+    assert torch.equal(TASK.cases[0][0], x)
+
+
+@pytest.mark.parametrize("attempt", [lambda x: x * 2, lambda x: ..., lambda x: 1 / 0])
+def test_strict_raises(monkeypatch, attempt):
+    monkeypatch.setenv("MRCNN_EDU_STRICT", "1")
+    with pytest.raises(ExerciseError, match="half"):
+        exercise("half")(attempt)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(KeyError, match="half"):
+        exercise("no such")
+
+
+def test_hints_come_one_at_a_time(capsys):
+    for _ in range(3):
+        hint("half")
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert "Divide." in first and "By two." in second and "solution('half')" in third
+
+
+def test_the_solution_shows_code_and_reasoning(capsys):
+    solution("half")
+    out = capsys.readouterr().out
+    assert "return x / 2" in out and "over two" in out
+
+
+def test_progress_counts_what_is_done_and_keeps_it(shelf, capsys):
+    exercise("half")(half)
+    exercise("half")(lambda x: x * 2)
+    progress()
+    out = capsys.readouterr().out
+    assert "Lesson 99: 1 of 1 done" in out and "Lesson 00: 0 of" in out
+
+
+def test_a_damaged_progress_file_is_set_aside_not_lost(shelf, capsys):
+    shelf.parent.mkdir()
+    shelf.write_text("{not json")
+    exercise("half")(half)
+    assert json.loads(shelf.read_text()) == {"half": "right"}
+    assert (shelf.parent / "progress.unreadable.json").read_text() == "{not json"
+    assert "could not be read" in capsys.readouterr().out
+
+
+def test_a_progress_file_that_cannot_be_written_does_not_stop_the_lesson(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MRCNN_EDU_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    assert exercise("half")(half) is half
+    assert "could not be" in capsys.readouterr().out
+
+
+def test_same_compares_structure_shape_and_value():
+    assert same({"a": (1, 2)}, {"a": [1, 2]})
+    assert same(torch.tensor([1.0, float("nan")]), np.array([1.0, float("nan")]))
+    assert not same(torch.zeros(2), torch.zeros(2, 1))
+    assert not same({"a": 1}, {"a": 1, "b": 2})
+    assert not same("x", 1) and not same(1, "x") and not same(object(), 1.0)
+
+
+def test_a_verdict_shows_in_html_with_its_text_escaped():
+    verdict = base.Verdict("wrong", "half", "a < b")
+    assert "a &lt; b" in verdict._repr_html_() and "a < b" in str(verdict)

@@ -1,0 +1,73 @@
+"""Every exercise of every lesson: the solution passes, each known wrong answer is refused by its own message."""
+
+import pytest
+import torch
+
+from mrcnn_edu.exercises.base import SHELF, all_inputs, call, check, same
+
+EXERCISES = list(SHELF.known.values())
+PROBES = [(task, number) for task in EXERCISES for number in range(len(task.probes))]
+
+
+@pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
+def test_the_solution_passes(task):
+    assert check(task, task.reference).state == "right"
+
+
+@pytest.mark.parametrize(
+    "task, number", PROBES, ids=[f"{task.name}-{task.probes[n].wrong.__name__}-{n}" for task, n in PROBES]
+)
+def test_each_wrong_answer_is_refused_by_its_own_message(task, number):
+    probe = task.probes[number]
+    verdict = check(task, probe.wrong)
+    assert verdict.state == "wrong"
+    assert verdict.message.startswith(probe.message)
+
+
+@pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
+def test_messages_are_distinct_and_probes_are_really_wrong(task):
+    assert len({probe.message for probe in task.probes}) == len(task.probes)
+    for probe in task.probes:
+        assert not same(call(probe.wrong, probe.inputs), call(task.reference, probe.inputs))
+
+
+@pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
+def test_an_untouched_exercise_is_called_empty_not_wrong(task):
+    assert check(task, lambda *inputs: ...).state == "empty"
+    assert check(task, lambda *inputs: None).state == "empty"
+
+
+@pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
+def test_an_answer_that_only_knows_the_first_case_is_refused(task):
+    first = call(task.reference, task.cases[0])
+    assert check(task, lambda *inputs: first).state == "wrong"
+
+
+@pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
+def test_an_exercise_has_what_the_reader_needs(task):
+    assert len(task.hints) >= 2 and task.reasoning and task.checked and task.task
+    assert len(list(all_inputs(task))) > 10
+
+
+def test_the_reference_shapes_are_those_of_a_real_prediction():
+    from mrcnn_edu.exercises.lesson_00 import output_shapes
+    from mrcnn_edu.model import MaskRCNN, preset
+
+    model = MaskRCNN(preset("lesson", num_classes=5, box_score_thresh=0.0))
+    found = model.predict([torch.rand(3, 60, 90)])[0]
+    wanted = output_shapes(60, 90, len(found["labels"]), 5)
+    assert {name: tuple(found[name].shape) for name in wanted} == wanted
+
+
+def test_counting_agrees_with_a_generated_scene():
+    from mrcnn_edu.datasets import load_dataset
+    from mrcnn_edu.exercises.lesson_00 import class_map, count_instances
+
+    scenes = load_dataset("shapes", split="val")
+    for index in range(5):
+        _, target = scenes[index]
+        labels, masks = target["labels"], torch.as_tensor(target["masks"]).bool()
+        semantic = class_map(labels, masks)
+        assert semantic.shape == masks.shape[1:]
+        for wanted in range(1, 5):
+            assert count_instances(semantic, labels, masks, wanted) == int((labels == wanted).sum())
