@@ -259,7 +259,7 @@ SHELF.add(
             ),
             Probe(
                 regions_counted,
-                EXAMPLE,
+                counted(torch.tensor([1, 1, 3, 1]), picture("112200004", "112203304", "000003300"), 1),
                 "You counted connected regions of the class map. Two objects that touch are one region, so they count "
                 "once. The class map cannot tell them apart; labels and masks can.",
             ),
