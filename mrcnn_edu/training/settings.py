@@ -131,7 +131,12 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Opt
     form = {"fused": True} if fused else {"foreach": True}
     if settings.optimizer == "sgd":
         nesterov = settings.momentum > 0
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, **form)
+        optimizer = torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, **form)
+        # Where the gradient scaler skips the very first step, torch's fused form would go on from memory that nothing
+        # has written. Starting from zero gives the same steps.
+        for p in trainable if nesterov else ():
+            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        return optimizer
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(settings.momentum, 0.999), **form)
 
 
