@@ -27,6 +27,7 @@ PALETTE = {
     "ignored": "#CC79A7",
     "suppressed": "#8C8C8C",
     "right": "#009E73",
+    "here": "#34495E",
     "ink": "#1F2933",
     "faint": "#5F6B76",
     "card": "#FFFFFF",
@@ -42,6 +43,7 @@ LINES = {
 }
 # Instances of one picture; a number or label on each is the second cue.
 INSTANCES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FEATURE_MAP = "viridis"  # perceptually even, and rising in lightness
 WIDTH = 8.6  # inches: about 860 CSS pixels, a laptop's notebook column
 DPI = 100
@@ -134,6 +136,14 @@ def still_outputs(png: bytes | str, caption: str, width: int) -> list[tuple[dict
         "text/plain": f"Figure: {caption}",
     }
     return [(picture, {"image/png": {"width": width, "alt": caption}}), (words, {})]
+
+
+def bundle(widget, **forms: str) -> dict:
+    """A mime bundle of a widget and what stands for it: bundle(view, **{"text/html": …, "text/plain": …}).
+
+    JupyterLab, Notebook and Colab prefer the widget while it lives; the other forms serve pages without a kernel.
+    """
+    return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}, **forms}
 
 
 def show_still(png: bytes, caption: str, width: int) -> None:
@@ -323,7 +333,7 @@ def show_strip(*current: str, caption: str) -> Figure:
         place.add_patch(FancyArrowPatch((x1 + 0.39, y1), (x2 - 0.39, y2), shrinkA=0, shrinkB=0, **style))
     for name, symbol, x, y in PARTS:
         on = name in current or "everything" in current
-        face, edge = (PALETTE["ground truth"], PALETTE["ground truth"]) if on else ("#F3F5F7", PALETTE["faint"])
+        face, edge = (PALETTE["here"], PALETTE["here"]) if on else ("#F3F5F7", PALETTE["faint"])
         ink = "white" if on else PALETTE["ink"]
         shape = FancyBboxPatch((x - 0.33, y - 0.33), 0.66, 0.66, boxstyle="round,pad=0.05,rounding_size=0.1")
         shape.set(facecolor=face, edgecolor=edge, linewidth=1.2)

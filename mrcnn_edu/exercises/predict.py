@@ -2,7 +2,7 @@
 
 import html
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+from mrcnn_edu.figures import bundle
 
 
 class Question:
@@ -74,8 +74,7 @@ class Question:
         return "".join(parts)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget().model_id}
-        return {WIDGET_VIEW: view, "text/html": self._repr_html_(), "text/plain": repr(self)}
+        return bundle(self.widget(), **{"text/html": self._repr_html_(), "text/plain": repr(self)})
 
 
 def predict_first(text: str, **options: tuple[bool, str]) -> Question:

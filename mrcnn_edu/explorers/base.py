@@ -8,8 +8,7 @@ import ipywidgets as widgets
 
 from mrcnn_edu.explorers.canvas import make_canvas
 from mrcnn_edu.explorers.paint import Sheet
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+from mrcnn_edu.figures import bundle
 
 
 class Explorer:
@@ -121,6 +120,7 @@ class Explorer:
     def _repr_mimebundle_(self, include=None, exclude=None):
         """The live widget, and the still that stands for it where no kernel runs."""
         words = f"{self.name}. {self.describe()}"
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.view.model_id}
-        data = {WIDGET_VIEW: view, "image/png": base64.b64encode(self.snapshot()).decode(), "text/plain": words}
-        return data, {"image/png": {"width": self.width, "alt": words}}
+        still = base64.b64encode(self.snapshot()).decode()
+        return bundle(self.view, **{"image/png": still, "text/plain": words}), {
+            "image/png": {"width": self.width, "alt": words}
+        }

@@ -154,12 +154,12 @@ class Sheet:
         ]
         self.pen.polygon([(x * SCALE, y * SCALE) for x, y in corners], fill=colour)
 
-    def box(self, box, colour: str, width=2.0, dash=None, halo=True) -> None:
-        """The outline of a box, dashed where `dash` = (on, off) is given; the white halo lets it read on any photo."""
+    def box(self, box, colour: str, width=2.0, dash=None, halo: str | None = "#FFFFFFC8") -> None:
+        """The outline of a box, dashed where `dash` = (on, off) is given; the `halo` lets it read on any photo."""
         x1, y1, x2, y2 = box
         for a, b in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
             if halo:
-                self.line((*a, *b), "#FFFFFFC8", width + 2)
+                self.line((*a, *b), halo, width + 2)
         for a, b in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
             for piece in dashes(a, b, dash):
                 self.line(piece, colour, width)

@@ -83,8 +83,8 @@ def draw(sheet: Sheet, scene, walk: Walk | None, instance: int, stage: int) -> N
         y = top + number * EACH
         on = STAGE_OF_ROW[number] == stage
         if on:
-            sheet.fill((left - 6, y + 1, left + width, y + EACH - 2), "#E8F1F8", radius=8)
-            sheet.fill((left - 6, y + 1, left - 2, y + EACH - 2), PALETTE["ground truth"], radius=2)
+            sheet.fill((left - 6, y + 1, left + width, y + EACH - 2), "#E6EBEF", radius=8)
+            sheet.fill((left - 6, y + 1, left - 2, y + EACH - 2), PALETTE["here"], radius=2)
         thumb(sheet, scene, walk, number, (left + 4, y + (EACH - THUMB) / 2, THUMB, THUMB))
         x = left + THUMB + 14
         sheet.text(x, y + 9, head, 13, "bold")
@@ -121,7 +121,7 @@ def thumb(sheet: Sheet, scene, walk: Walk, number: int, frame) -> None:
         x, y = walk.column * stride_x, walk.row * stride_y
         sheet.box(window.place((x, y, x + stride_x, y + stride_y)), PALETTE["prediction"], 2)
     if number in (1, 2):
-        sheet.box(window.place(walk.anchor), PALETTE["ground truth"], 1.8, (4, 3))
+        sheet.box(window.place(walk.anchor), PALETTE["anchor"], 2, (4, 3), PALETTE["ink"])
     if number == 2:
         sheet.box(window.place(walk.proposal), PALETTE["proposal"], 2)
     if number == 4:

@@ -116,7 +116,7 @@ def breadcrumb(sheet: Sheet, stage: int) -> None:
     for number, name in enumerate(STAGES):
         x = left + number * each
         on = number == stage
-        face = PALETTE["ground truth"] if on else "#E8F1F8" if number < stage else "#F3F5F7"
+        face = PALETTE["here"] if on else "#DFE5EA" if number < stage else "#F3F5F7"
         sheet.fill((x + 2, top, x + each - 2, top + height), face, radius=14)
         ink = "#FFFFFF" if on else PALETTE["ink"]
         sheet.text(x + each / 2, top + height / 2, name, 13, "bold" if on else "regular", ink, anchor="mm")
@@ -235,7 +235,7 @@ def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) 
         sheet.picture(heat(scene.feature_strength(number)), thumb.frame, smooth=False)
         if number == level:
             tx, ty, tw, th = thumb.frame
-            sheet.box((tx - 2, ty - 2, tx + tw + 2, ty + th + 2), PALETTE["prediction"], 2.5, halo=False)
+            sheet.box((tx - 2, ty - 2, tx + tw + 2, ty + th + 2), PALETTE["prediction"], 2.5, halo=None)
 
 
 def cell_of(scene: Scene, walk: Walk) -> tuple[float, float, float, float]:
@@ -254,15 +254,13 @@ def view_anchors(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -
     step = max(1, int(np.ceil(7 / (level.stride[1] * zoom))))
     for row in range(0, int(scene.size[0] / level.stride[0]) + 1, step):
         for column in range(0, int(scene.size[1] / level.stride[1]) + 1, step):
-            sheet.dot(
-                x + column * level.stride[1] * zoom, y + row * level.stride[0] * zoom, 1.1, PALETTE["ground truth"]
-            )
+            sheet.dot(x + column * level.stride[1] * zoom, y + row * level.stride[0] * zoom, 1.1, PALETTE["here"])
     first = level.first_anchor + (walk.row * level.grid[1] + walk.column) * level.anchors_per_cell
     for number in range(level.anchors_per_cell):
         box = inside(scene.window.place(scene.stages.anchors[first + number]), sheet)
         chosen = number == walk.anchor_number
-        colour = PALETTE["ground truth"] if chosen else PALETTE["anchor"]
-        sheet.box(box, colour, 3 if chosen else 2, DASHES["anchor"])
+        halo = PALETTE["ink"] if chosen else PALETTE["ink"] + "70"
+        sheet.box(box, PALETTE["anchor"], 3.5 if chosen else 1.6, DASHES["anchor"], halo)
     corner = scene.window.place((*cell_of(scene, walk)[:2], 0, 0))[:2]
     sheet.dot(*corner, 5, PALETTE["prediction"], "#FFFFFF")
 
@@ -280,11 +278,11 @@ def view_proposals(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int)
     scores = scene.stages.proposal_scores[0][:MOST_PROPOSALS].tolist()
     boxes = scene.stages.proposals[0][:MOST_PROPOSALS].tolist()
     for box, score in reversed(list(zip(boxes, scores, strict=True))):
-        sheet.box(scene.window.place(box), PALETTE["proposal"] + f"{round(60 + 160 * score):02X}", 1.2, halo=False)
+        sheet.box(scene.window.place(box), PALETTE["proposal"] + f"{round(60 + 160 * score):02X}", 1.2, halo=None)
     if walk is None:
         return
     anchor, proposal = scene.window.place(walk.anchor), scene.window.place(walk.proposal)
-    sheet.box(inside(anchor, sheet), PALETTE["ground truth"], 2.5, DASHES["anchor"])
+    sheet.box(inside(anchor, sheet), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
     sheet.box(proposal, PALETTE["proposal"], 3.5)
     sheet.tag(proposal[0], proposal[1] - 2, f"objectness {walk.objectness:.3f}", PALETTE["proposal"])
 
@@ -332,11 +330,11 @@ LEGENDS = (
     (("the pixels under the magnifier", "prediction", None),),
     (("the cell this instance came from", "prediction", None), ("weak", "low", "map"), ("strong", "high", "map")),
     (
-        ("the anchor that became this instance", "ground truth", "anchor"),
-        ("the other anchors of its cell", "anchor", "anchor"),
+        ("the anchor that became this instance", "anchor", "anchor"),
+        ("the other anchors of its cell", "anchor", "thin dashes"),
         ("the cell's corner", "prediction", "dot"),
     ),
-    (("anchor", "ground truth", "anchor"), ("its proposal", "proposal", None), ("other proposals", "proposal", "thin")),
+    (("anchor", "anchor", "anchor"), ("its proposal", "proposal", None), ("other proposals", "proposal", "thin")),
     (("proposal", "proposal", "proposal"), ("final box", "prediction", None)),
     (("chosen instance", "prediction", None), ("colours tell instances apart, not classes", None, None)),
 )
@@ -353,7 +351,7 @@ def legend(sheet: Sheet, stage: int, walk: Walk | None) -> None:
         elif style == "dot":
             sheet.dot(x + 10, y, 5, PALETTE[kind])
         elif kind is not None:
-            width = 1.2 if style == "thin" else 3
+            width = 1.5 if "thin" in (style or "") else 3.5
             for piece in ((x, x + 22),) if style in (None, "thin") else ((x, x + 9), (x + 13, x + 22)):
                 sheet.line((piece[0], y, piece[1], y), PALETTE[kind], width)
         x += 0 if kind is None else 29

@@ -11,9 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mrcnn_edu.figures import still_outputs
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+from mrcnn_edu.figures import WIDGET_VIEW, still_outputs
 
 
 def keep_stills(notebook) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from mrcnn_edu.exercises import predict_first
-from mrcnn_edu.exercises.predict import WIDGET_VIEW
+from mrcnn_edu.figures import WIDGET_VIEW
 
 
 @pytest.fixture
