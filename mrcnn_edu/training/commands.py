@@ -14,6 +14,7 @@ from .checkpoint import CheckpointError
 from .errors import NonFiniteLossError
 from .evaluation import METRICS, average_precision, coco_results, detections
 from .loop import train
+from .order import seed_all
 from .pictures import draw_detections
 from .recipes import recipe
 from .settings import pick_device
@@ -99,7 +100,7 @@ def run_train(options: argparse.Namespace) -> int:
     if options.weights and options.preset:
         raise ValueError("--weights and --preset exclude each other: weights bring their model along")
     dataset, val = _training_data(options, plan), _validation_data(options)
-    torch.manual_seed(settings.seed)
+    seed_all(settings.seed)
     model = _new_model(options, plan, dataset)
     result = train(model, dataset, settings, val, options.out, options.resume, options.overwrite, limit=options.limit)
     weights = Path(options.out) / "model.safetensors"
@@ -226,9 +227,12 @@ def _above(found: dict, score: float) -> dict:
 
 def run_check_data(options: argparse.Namespace) -> int:
     """python -m mrcnn_edu check-data"""
-    from ..datasets import check_dataset
+    from ..datasets import AnnotationError, check_dataset
 
-    dataset = open_data(options)
-    report = check_dataset(dataset, limit=options.limit)
+    try:
+        report = check_dataset(open_data(options), limit=options.limit, progress=sys.stderr.isatty())
+    except AnnotationError as error:
+        print(error)
+        return 1
     print(report)
     return 0 if report.ok else 1

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from ..datasets.checker import describe
 from .errors import explained_out_of_memory
 
 METRICS = tuple((kind, name) for kind in ("bbox", "segm") for name in ("AP", "AP50", "AP75"))
@@ -176,10 +177,11 @@ def _categories(model, dataset, class_agnostic: bool) -> list[int | None]:
 
 def _check_size(dataset, index: int, shape: tuple[int, int], annotated: tuple[int, int] | None) -> None:
     if annotated != shape:
-        name = dataset.describe(index) if hasattr(dataset, "describe") else f"image {index}"
         known = "does not have it" if annotated is None else f"says {annotated[0]} x {annotated[1]}"
-        raise ValueError(f"{name} is {shape[0]} x {shape[1]} pixels (height x width), but the ground truth {known}: "
-                         "evaluate without transforms that resize or crop")  # fmt: skip
+        raise ValueError(
+            f"{describe(dataset, index)} is {shape[0]} x {shape[1]} pixels (height x width), but the ground truth "
+            f"{known}: evaluate without transforms that resize or crop"
+        )
 
 
 @contextlib.contextmanager

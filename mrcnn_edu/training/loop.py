@@ -11,16 +11,20 @@ from torch import nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from ..datasets.checker import DatasetError, check_dataset, describe
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import NonFiniteLossError, explained_out_of_memory, interrupts_held
 from .evaluation import METRICS, evaluate
-from .order import batches, item_index
+from .order import batches, item_index, seed_all, seeded
 from .settings import TrainSettings
 from .state import LOSSES, TrainState
 from .tables import Table
 
 LOSS_COLUMNS = ("step", *LOSSES, "loss", "grad_norm", "lr", "seconds")
 METRIC_COLUMNS = ("step", *(f"{kind}_{name}" for kind, name in METRICS), "seconds")
+
+# The checker looks at all images of sets up to this size, and at the first so many of larger ones.
+CHECK_ALL, CHECK_SOME = 1000, 200
 
 
 @dataclass
@@ -103,7 +107,7 @@ class _Run:
         self.path = None if out is None else Path(out) / "checkpoint.pt"
         self.saved_step = self.truth = None
         self.interrupted = False
-        torch.manual_seed(settings.seed)
+        seed_all(settings.seed)
         self.state = TrainState(model, settings)
         keep = self._open(resume, overwrite)
         self.losses = Table(self._file("losses.csv"), LOSS_COLUMNS, keep)
@@ -202,11 +206,6 @@ class _Run:
         return TrainResult(self.losses.rows, self.metrics.rows, state.step, self.interrupted, self._last_good())
 
 
-def describe(dataset: Dataset, index: int) -> str:
-    """The name that messages use for an image: the data set's own, or its number."""
-    return dataset.describe(index) if hasattr(dataset, "describe") else f"number {index}"
-
-
 def _check_data(model: nn.Module, dataset: Dataset, settings: TrainSettings) -> None:
     if len(dataset) == 0:
         raise ValueError(f"data set {getattr(dataset, 'name', '')!r} holds no image: nothing to train on")
@@ -217,3 +216,9 @@ def _check_data(model: nn.Module, dataset: Dataset, settings: TrainSettings) -> 
                          f"{config.num_classes}: make it with num_classes={len(names)}")  # fmt: skip
     if hasattr(model, "class_names"):
         model.class_names = names
+    # Looking at every image of a large set would take longer than a short run.
+    with seeded(settings.seed):
+        report = check_dataset(dataset, limit=None if len(dataset) <= CHECK_ALL else CHECK_SOME)
+    if report.faults:
+        more = f" (and {len(report.faults) - 1} more: see check_dataset)" if len(report.faults) > 1 else ""
+        raise DatasetError(f"{report.faults[0]}{more}")

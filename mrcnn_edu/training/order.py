@@ -34,6 +34,13 @@ def item_index(seed: int, position: int, length: int) -> int:
     return int(_epoch_order(seed, epoch, length)[within])
 
 
+def seed_all(seed: int) -> None:
+    """Start the random numbers of Python, NumPy and torch (on every device) from one seed."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
 @contextmanager
 def seeded(*key: int):
     """Inside, Python's, NumPy's and torch's CPU random numbers are those of the key; after, they go on as before."""

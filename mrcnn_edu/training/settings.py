@@ -67,6 +67,8 @@ class TrainSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"TrainSettings.{name} must be a whole number of at least {least}, not {value!r}")
+        if self.seed >= 2**63:
+            raise ValueError(f"TrainSettings.seed must be below 2**63, not {self.seed}")
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("amp", (None, *AMP_DTYPES))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"TrainSettings.{name} must be one of {choices}, not {getattr(self, name)!r}")
