@@ -56,12 +56,17 @@ def train_transforms(
     return v2.Compose([*steps, BoxesFromMasks(least_visible)])
 
 
+def mask_areas(masks: Tensor) -> Tensor:
+    """The number of pixels in each mask (N, H, W), as (N,) int64."""
+    # Mask by mask: numpy counts one whole array eight times as fast as along an axis.
+    return torch.tensor([np.count_nonzero(mask) for mask in masks.numpy()], dtype=torch.int64)
+
+
 class MeasureAreas(nn.Module):
     """Put the area of each mask into the target, in pixels, and take the boxes out: they follow from the masks."""
 
     def forward(self, image: Tensor, target: Target) -> Sample:
-        masks = target["masks"].as_subclass(Tensor)
-        target = {**target, "area": torch.count_nonzero(masks, dim=(1, 2)).float()}
+        target = {**target, "area": mask_areas(target["masks"]).float()}
         del target["boxes"]
         return image, target
 
@@ -79,7 +84,7 @@ class BoxesFromMasks(nn.Module):
     def forward(self, image: Tensor, target: Target) -> Sample:
         masks = target["masks"].as_subclass(Tensor).numpy()
         boxes = torch.from_numpy(boxes_from_masks(masks))
-        left = torch.from_numpy(np.count_nonzero(masks, axis=(1, 2)))
+        left = mask_areas(target["masks"])
         wide = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= 2
         keep = wide & (left >= self.least_visible * target["area"])
         target = {
