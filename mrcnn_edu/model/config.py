@@ -147,7 +147,7 @@ PRESETS = {
     "resnet50_fpn_v2": Config(
         fpn_norm=True, rpn_conv_depth=2, box_convs=(256, 256, 256, 256), box_fcs=(1024,), head_norm=True
     ),
-    # Small enough to train on two CPU cores while the reader watches. Its objects are 10 to 70 pixels wide, so the
+    # Small enough to train on two CPU cores while the reader watches. Its objects are 12 to 120 pixels wide, so the
     # anchors are small, and a RoI of 112 pixels (not 224) is pooled from level 4.
     "lesson": Config(
         num_classes=5,
@@ -155,7 +155,7 @@ PRESETS = {
         max_size=512,
         backbone="lesson",
         fpn_channels=64,
-        anchor_sizes=((12,), (24,), (48,), (96,)),
+        anchor_sizes=((16,), (32,), (64,), (128,)),
         rpn_pre_nms_top_n_train=300,
         rpn_pre_nms_top_n_test=300,
         rpn_post_nms_top_n_train=200,
