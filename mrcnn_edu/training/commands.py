@@ -29,17 +29,19 @@ RUN_SETTINGS = (
 def run(options: argparse.Namespace) -> int:
     """Run the command that was parsed. Bad input ends in one line on standard error and status 2, without traceback."""
     command = {"train": run_train, "evaluate": run_evaluate, "predict": run_predict, "check-data": run_check_data}
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-    try:
-        return command[options.command](options)
-    except (NonFiniteLossError, torch.cuda.OutOfMemoryError) as error:
-        return _fail(options, error, 1)
-    except CheckpointError as error:
-        return _fail(options, error, 1 if isinstance(error.__cause__, OSError) else 2)
-    except (ValueError, OSError) as error:
-        return _fail(options, error, 2)
-    except KeyboardInterrupt:
-        return _fail(options, "interrupted", 130)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        try:
+            return command[options.command](options)
+        except (NonFiniteLossError, torch.cuda.OutOfMemoryError) as error:
+            return _fail(options, error, 1)
+        except CheckpointError as error:
+            return _fail(options, error, 1 if isinstance(error.__cause__, OSError) else 2)
+        except (ValueError, OSError) as error:
+            return _fail(options, error, 2)
+        except KeyboardInterrupt:
+            return _fail(options, "interrupted", 130)
 
 
 def _fail(options: argparse.Namespace, error, status: int) -> int:
@@ -47,9 +49,10 @@ def _fail(options: argparse.Namespace, error, status: int) -> int:
     return status
 
 
-def open_data(options: argparse.Namespace, **changes):
+def open_data(options: argparse.Namespace, faulty: str = "raise", **changes):
     """The data set that --data, or --annotations and --images, name.
 
+    faulty   what `CocoDataset` does with annotations that cannot be used
     raises   ValueError if neither or both are given
     """
     from ..datasets import CocoDataset, load_dataset
@@ -59,7 +62,7 @@ def open_data(options: argparse.Namespace, **changes):
             raise ValueError("--data and --annotations exclude each other: give one of them")
         if not (options.annotations and options.images):
             raise ValueError("--annotations FILE and --images DIR belong together: give both")
-        return CocoDataset(options.annotations, options.images)
+        return CocoDataset(options.annotations, options.images, faulty=faulty)
     if not options.data:
         raise ValueError("no data: give --data NAME, or --annotations FILE and --images DIR")
     if options.data == "shapes" and getattr(options, "seed", None):
@@ -85,7 +88,8 @@ def _load(options: argparse.Namespace, weights: str | None):
 
     if weights is None:
         raise ValueError("no weights: give --weights lesson, fruits, coco, or a file")
-    return load_weights(weights, **_config_changes(options, {})).to(pick_device(options.device))
+    device = pick_device(options.device)
+    return load_weights(weights, **_config_changes(options, {})).to(device)
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -227,12 +231,14 @@ def _above(found: dict, score: float) -> dict:
 
 def run_check_data(options: argparse.Namespace) -> int:
     """python -m mrcnn_edu check-data"""
-    from ..datasets import AnnotationError, check_dataset
+    from ..datasets import check_dataset
 
-    try:
-        report = check_dataset(open_data(options), limit=options.limit, progress=sys.stderr.isatty())
-    except AnnotationError as error:
-        print(error)
-        return 1
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        dataset = open_data(options, faulty="drop")
+    report = check_dataset(dataset, limit=options.limit, progress=sys.stderr.isatty())
     print(report)
-    return 0 if report.ok else 1
+    for warning in caught:
+        print(f"  fault: {warning.message}")
+    return 0 if report.ok and not caught else 1
