@@ -57,7 +57,8 @@ def test_settings_round_trip_as_plain_values_and_are_frozen():
     ("name", "value"),
     [
         ("steps", -1), ("steps", 2.5), ("batch", 0), ("batch", True), ("workers", -1), ("lr", float("nan")),
-        ("lr", -0.1), ("seed", 2**63), ("optimizer", "adam"), ("schedule", "poly"), ("amp", "fp16"), ("clip", 0.0), ("ema", 1.0),
+        ("lr", -0.1), ("seed", 2**63), ("optimizer", "adam"), ("schedule", "poly"), ("amp", "fp16"),
+        ("clip", 0.0), ("ema", 1.0),
     ],
 )  # fmt: skip
 def test_a_setting_that_makes_no_sense_is_named(name, value):
