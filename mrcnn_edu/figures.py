@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 # Okabe and Ito's colours, by meaning.
 PALETTE = {
@@ -87,20 +88,30 @@ class Figure:
 
     @cached_property
     def png(self) -> bytes:
-        """The picture as PNG bytes on the white card: finer than the screen, or as fine where that is too heavy."""
-        fine = self.render(1.5 * DPI)
-        return fine if len(fine) <= HEAVY else self.render(DPI)
+        """The picture as PNG bytes on the white card, finer than the screen."""
+        return small_png(self._render(1.5 * DPI))
 
-    def render(self, dpi: float) -> bytes:
+    @cached_property
+    def stored(self) -> tuple[str, bytes]:
+        """(mime type, bytes) for the notebook: PNG, or JPEG where photographs would make the PNG heavy."""
+        if len(self.png) <= HEAVY:
+            return "image/png", self.png
+        buffer = io.BytesIO()
+        picture = Image.open(io.BytesIO(self._render(1.25 * DPI))).convert("RGB")
+        picture.save(buffer, "JPEG", quality=86, subsampling=0, optimize=True)
+        return "image/jpeg", buffer.getvalue()
+
+    def _render(self, dpi: float) -> bytes:
         buffer = io.BytesIO()
         self.drawing.set_facecolor(PALETTE["card"])
         with matplotlib.rc_context(STYLE):
             self.drawing.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-        return small_png(buffer.getvalue())
+        return buffer.getvalue()
 
     def _ipython_display_(self):
         width = int(self.drawing.get_size_inches()[0] * DPI)
-        show_still(self.png, self.caption, width)
+        kind, picture = self.stored
+        show_still(picture, self.caption, width, kind)
 
 
 def small_png(data: bytes, colours: int = 256) -> bytes:
@@ -122,20 +133,21 @@ def small_png(data: bytes, colours: int = 256) -> bytes:
     return buffer.getvalue()
 
 
-def still_outputs(png: bytes | str, caption: str, width: int) -> list[tuple[dict, dict]]:
+def still_outputs(still: bytes | str, caption: str, width: int, kind: str = "image/png") -> list[tuple[dict, dict]]:
     """Two outputs, each as (data, metadata): the picture, its caption as alternative text, and the caption to read.
 
-    png      bytes, or base64 text as notebooks store it
+    still    bytes, or base64 text as notebooks store it
     width    of the picture on the page, CSS pixels
+    kind     mime type of the picture
     """
-    encoded = png if isinstance(png, str) else base64.b64encode(png).decode()
-    picture = {"image/png": encoded, "text/plain": f"Figure: {caption}"}
+    encoded = still if isinstance(still, str) else base64.b64encode(still).decode()
+    picture = {kind: encoded, "text/plain": f"Figure: {caption}"}
     words = {
         "text/html": f'<div style="max-width: {width}px; font-size: 0.92em; line-height: 1.45; margin: 2px 0 14px">'
         f"<em>Figure.</em> {html.escape(caption)}</div>",
         "text/plain": f"Figure: {caption}",
     }
-    return [(picture, {"image/png": {"width": width, "alt": caption}}), (words, {})]
+    return [(picture, {kind: {"width": width, "alt": caption}}), (words, {})]
 
 
 def bundle(widget, **forms: str) -> dict:
@@ -146,10 +158,11 @@ def bundle(widget, **forms: str) -> dict:
     return {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}, **forms}
 
 
-def show_still(png: bytes, caption: str, width: int) -> None:
+def show_still(picture: bytes, caption: str, width: int, kind: str = "image/png") -> None:
+    """Display a picture and its caption in a notebook."""
     from IPython.display import display
 
-    for data, metadata in still_outputs(png, caption, width):
+    for data, metadata in still_outputs(picture, caption, width, kind):
         display(data, metadata=metadata, raw=True)
 
 
@@ -209,10 +222,14 @@ def ink_on(colour: str) -> str:
     return "#FFFFFF" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.0565 else PALETTE["ink"]
 
 
-def draw_masks(axes, masks, colours=INSTANCES, alpha: float = 0.55, numbers: bool = False) -> None:
-    """Masks (N, H, W) or (N, 1, H, W), soft or bool, each in its colour with an outline; optionally numbered from 1."""
-    masks = np.asarray(torch.as_tensor(masks).detach().cpu().float())
-    masks = masks[:, 0] if masks.ndim == 4 else masks
+def draw_masks(axes, masks, colours=INSTANCES, alpha: float = 0.55, names=None) -> None:
+    """Masks, each in its colour with an outline and, where `names` are given, its name at its innermost pixel.
+
+    masks  (N, H, W) or (N, 1, H, W) or a list of (H, W), soft or bool
+    names  N strings, or True for the numbers from 1
+    """
+    masks = [np.asarray(torch.as_tensor(mask).detach().cpu().float()).squeeze() for mask in masks]
+    names = [str(n + 1) for n in range(len(masks))] if names is True else names
     for number, mask in enumerate(masks):
         colour = colours[number % len(colours)]
         inside = mask >= 0.5
@@ -221,19 +238,25 @@ def draw_masks(axes, masks, colours=INSTANCES, alpha: float = 0.55, numbers: boo
         layer = np.zeros((*mask.shape, 4))
         layer[inside] = (*matplotlib.colors.to_rgb(colour), alpha)
         axes.imshow(layer, interpolation="nearest")
-        axes.contour(inside.astype(float), levels=[0.5], colors=[colour], linewidths=1.4)
-        if numbers:
-            rows, columns = np.nonzero(inside)
-            centre = columns.mean(), rows.mean()
-            pill = {"boxstyle": "circle,pad=0.15", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
+        axes.contour(np.pad(inside.astype(float), 1), [0.5], colors=[colour], linewidths=1.4, extent=around(mask))
+        if names is not None:
+            depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+            y, x = np.unravel_index(depth.argmax(), depth.shape)
+            pill = {"boxstyle": "round,pad=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
             style = {"fontsize": 9, "ha": "center", "va": "center", "color": ink_on(colour)}
-            axes.text(*centre, str(number + 1), bbox=pill, **style)
+            axes.text(x, y, names[number], bbox=pill, **style)
+
+
+def around(mask: np.ndarray) -> tuple[float, float, float, float]:
+    """Where the pixels of a mask that was padded by one lie in the picture: the extent for `contour`."""
+    height, width = mask.shape
+    return -1, width, -1, height
 
 
 def show_images(panels, *, caption: str, columns: int | None = None, height: float | None = None) -> Figure:
     """Images side by side.
 
-    panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, numbers,
+    panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, names,
              boxes {kind: (N, 4)} and labels {kind: [str]}
     """
     columns = columns or len(panels)
@@ -246,7 +269,7 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
     for place, panel in zip(axes.flat, panels, strict=False):
         draw_image(place, panel["image"], panel.get("title", ""), panel.get("pixels", False))
         if panel.get("masks") is not None:
-            draw_masks(place, panel["masks"], panel.get("colours", INSTANCES), numbers=panel.get("numbers", False))
+            draw_masks(place, panel["masks"], panel.get("colours", INSTANCES), names=panel.get("names"))
         for kind, boxes in panel.get("boxes", {}).items():
             draw_boxes(place, boxes, kind, panel.get("labels", {}).get(kind))
     return Figure(drawing, caption)

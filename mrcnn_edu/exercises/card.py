@@ -18,7 +18,7 @@ class Row:
     meaning  a few words
     value    its tensor in the live run
     shape    letters and numbers, such as "R, 4K"; a letter means one number on the whole card
-    code     the line of the package that computes it, as it stands there
+    code     what computes it, as it stands in a line of the package
     """
 
     symbol: str
@@ -97,9 +97,9 @@ def find_line(source, row: Row) -> tuple[str, int]:
     module = source if isinstance(source, ModuleType) else importlib.import_module(source.__module__)
     path = module.__name__.replace(".", "/") + ".py"
     for number, line in enumerate(lines):
-        if line.split("#")[0].strip() == row.code.strip():
+        if row.code in line.split("#")[0]:
             return path, max(first, 1) + number
-    raise CardError(f"{row.symbol}: no line of {path} reads {row.code!r}")
+    raise CardError(f"{row.symbol}: no line of {path} holds {row.code!r}")
 
 
 def repository() -> str:

@@ -159,7 +159,8 @@ class Sheet:
         x1, y1, x2, y2 = box
         for a, b in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
             if halo:
-                self.line((*a, *b), halo, width + 2)
+                for piece in dashes(a, b, dash):
+                    self.line(piece, halo, width + 2)
         for a, b in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
             for piece in dashes(a, b, dash):
                 self.line(piece, colour, width)
@@ -203,7 +204,7 @@ class Sheet:
         width, height = self.size
         buffer = io.BytesIO()
         self.image.resize((round(width), round(height)), Image.Resampling.LANCZOS).save(buffer, "PNG", compress_level=1)
-        return small_png(buffer.getvalue())
+        return small_png(buffer.getvalue(), 96)
 
 
 def subscripts(formula: str, depth: int = 0):
