@@ -1,5 +1,6 @@
 """p_i, b_i = Classifier(F_Ri): what each region holds, and where exactly."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
@@ -27,10 +28,25 @@ class TwoMLPHead(nn.Module):
         x        (R, C, P, P)
         returns  (R, width of the last layer)
         """
-        x = x.flatten(1)
-        for name in self.layers:
-            x = F.relu(getattr(self, name)(x))
+        x = flat_linear(x, getattr(self, self.layers[0])).relu_()
+        for name in self.layers[1:]:
+            x = getattr(self, name)(x).relu_()
         return x
+
+
+def flat_linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """layer(x.flatten(1)) for maps stored channels last.
+
+    Flattening would move every number of x into the order (C, P, P). It is cheaper to move those of the weight,
+    unless there are fewer regions than outputs.
+
+    x        (R, C, P, P)
+    returns  (R, outputs)
+    """
+    if len(x) <= layer.out_features or not x.is_contiguous(memory_format=torch.channels_last):
+        return layer(x.flatten(1))
+    weight = layer.weight.view(-1, *x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+    return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, layer.bias)
 
 
 class ConvFCHead(nn.Sequential):

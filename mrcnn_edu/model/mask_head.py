@@ -66,13 +66,15 @@ class MaskPredictor(nn.Module):
         labels   (R,) int64
         returns  (R, M, M) float32 logits, equal to forward(x)[range(R), labels]
         """
-        hidden = F.relu_(self.conv5_mask(x))
-        weight = self.mask_fcn_logits.weight[labels].flatten(1)[:, None].to(hidden.dtype)
-        bias = self.mask_fcn_logits.bias[labels]
-        rows = hidden.permute(0, 2, 3, 1).flatten(1, 2)
-        logits = torch.matmul(rows, weight.transpose(1, 2))[..., 0]
-        side = hidden.shape[-1]
-        return logits.float().add(bias[:, None]).view(-1, side, side)
+        dim, side = self.conv5_mask.out_channels, x.shape[-1]
+        # Kernel 2 and stride 2: each cell becomes 2 × 2 cells of its own, so the deconvolution is one matrix product.
+        weight = self.conv5_mask.weight.permute(0, 2, 3, 1).flatten(1).to(x.dtype)
+        bias = self.conv5_mask.bias.to(x.dtype).repeat(4)
+        hidden = F.relu_(torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), weight))
+        of_class = self.mask_fcn_logits.weight[labels].flatten(1)[:, :, None].to(hidden.dtype)
+        logits = torch.bmm(hidden.view(-1, 4 * side**2, dim), of_class).float()
+        logits = logits.view(-1, side, side, 2, 2) + self.mask_fcn_logits.bias[labels].float().view(-1, 1, 1, 1, 1)
+        return logits.transpose(2, 3).reshape(-1, 2 * side, 2 * side)  # (R, M, M)
 
 
 def make_mask_head(config: Config) -> MaskHead:
