@@ -144,7 +144,7 @@ def _new_model(options: argparse.Namespace, plan, dataset):
         return load_weights(options.weights, num_classes=classes, class_names=dataset.class_names, **changes)
     name = options.preset or plan.preset
     changes = _config_changes(options, plan.config if name == plan.preset else {})
-    return MaskRCNN(preset(name, num_classes=classes, **changes))
+    return MaskRCNN(preset(name, num_classes=classes, **changes), dataset.class_names)
 
 
 def run_evaluate(options: argparse.Namespace) -> int:

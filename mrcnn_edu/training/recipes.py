@@ -26,9 +26,14 @@ class Recipe:
 
 
 RECIPES = {
+    # The lesson weights. Several sizes, so that objects of other photographs need not have the scenes' size.
     "shapes": Recipe(
         preset="lesson",
-        settings=TrainSettings(steps=4000, batch=16, lr=0.02, warmup=200, ema=0.998, checkpoint_every=500),
+        settings=TrainSettings(
+            steps=4000, batch=8, optimizer="adamw", lr=0.0015, weight_decay=0.05, warmup=300, clip=5.0, ema=0.998,
+            amp="bfloat16", checkpoint_every=250,
+        ),
+        config={"min_size": (144, 176, 208, 240)},
         data={"length": 1_000_000},
     ),
     "coins": Recipe(
