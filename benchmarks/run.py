@@ -1,0 +1,131 @@
+"""Measure the rows next to torchvision, print the table, write RESULTS.md and the plot beside this file.
+
+python -m benchmarks.run                     everything; about half an hour on two cores
+python -m benchmarks.run --rows paste resize two rows; nothing is written
+python -m benchmarks.run --quick             every row once; shows that all works, its times mean little
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from benchmarks import growth, memory, report
+from benchmarks.rows import ROWS, Case
+from benchmarks.timing import by_turns, gemm, operations, synchronise
+
+HERE = Path(__file__).resolve().parent
+ROUNDS = 7
+
+
+def arguments(given: list[str] | None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one round of each row, the smallest growth, no memory")
+    parser.add_argument(
+        "--rows", nargs="+", choices=[*ROWS, "growth"], metavar="NAME", help=", ".join([*ROWS, "growth"])
+    )
+    parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
+    parser.add_argument("--threads", type=int, help="threads of the CPU; all cores if not given")
+    parser.add_argument("--out", type=Path, help="write RESULTS.md and growth.png into this folder")
+    return parser.parse_args(given)
+
+
+def host_syncs(run: Callable[[], object], device: torch.device) -> int:
+    """How often one call makes the host wait for the GPU, counted by torch's own warnings."""
+    run()
+    synchronise(device)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing" in str(warning.message) for warning in seen)
+
+
+def measure(name: str, device: torch.device, precision: str, wanted: argparse.Namespace) -> report.Result:
+    """One row on one device in one precision. Raises `check.Differs` if the outputs are not the same."""
+    row = ROWS[name]
+    bfloat16 = precision == "bfloat16"
+    case = row.build(device, bfloat16)
+    difference = checked(case, device)
+    product, product_operations = gemm(device)
+    rounds = 1 if wanted.quick else ROUNDS
+    ours, theirs, matrix = by_turns([case.ours, case.theirs, product], rounds, device)
+    rate = product_operations / matrix.median
+    # A share of the float32 rate says nothing about a bfloat16 run.
+    counted = case.counted and not bfloat16
+    shares = [
+        operations(run) / times.median / rate if counted else None
+        for run, times in ((case.ours, ours), (case.theirs, theirs))
+    ]
+    gpu = device.type == "cuda"
+    syncs = (host_syncs(case.ours, device), host_syncs(case.theirs, device)) if gpu else None
+    peaks = None
+    if not (wanted.no_memory or wanted.quick):
+        peaks = tuple(memory.peak(name, which, device.type, bfloat16) for which in ("ours", "theirs"))
+    return report.Result(
+        name, row, device.type, precision, case.inputs, difference, ours, theirs, *shares, peaks, syncs
+    )
+
+
+def checked(case: Case, device: torch.device) -> str:
+    """Compare the outputs with full float32 convolutions, whatever the GPU would use by itself."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        return case.check()
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def cpu_rate() -> float:
+    """The machine's rate of a large float32 matrix product, operations per second."""
+    product, count = gemm(torch.device("cpu"))
+    (times,) = by_turns([product], rounds=5, device=torch.device("cpu"))
+    return count / times.median
+
+
+def main(given: list[str] | None = None) -> int:
+    """Measure what was asked for; returns the exit status."""
+    wanted = arguments(given)
+    if wanted.threads:
+        torch.set_num_threads(wanted.threads)
+    names = wanted.rows or [*ROWS, "growth"]
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    results = []
+    for device in map(torch.device, devices):
+        for name in (name for name in names if name != "growth"):
+            for precision in ROWS[name].precisions if device.type == "cuda" else ("float32",):
+                result = measure(name, device, precision, wanted)
+                results.append(result)
+                print(
+                    f"{device.type} {precision} {result.row.title}: {report.duration(result.ours.median)}, torchvision "
+                    f"{report.duration(result.theirs.median)}, {result.ratio:.2f}×; {result.check}",
+                    flush=True,
+                )
+    grown = dict(growth.measure(torch.device("cpu"), wanted.quick)) if "growth" in names else {}
+    # Only a full run may replace what stands beside this file.
+    out = wanted.out or (HERE if not wanted.rows and not wanted.quick else None)
+    picture = out / "growth.png" if out and grown else None
+    text = report.markdown(results, grown, cpu_rate(), picture)
+    print("\n" + text)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        if picture:
+            growth.plot(grown, picture)
+        (out / "RESULTS.md").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
