@@ -39,14 +39,6 @@ def test_importing_the_package_loads_no_data_set():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_generator_needs_neither_pictures_nor_widgets():
-    code = (
-        "import sys; from mrcnn_edu.datasets import Shapes; Shapes()[0]; "
-        "heavy = {'skimage', 'matplotlib', 'ipywidgets'} & set(sys.modules); assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_collate_keeps_sizes_and_empty_images():
     batch = [Shapes(size=64)[0], Shapes(max_objects=0)[1]]
     images, targets = collate(batch)
