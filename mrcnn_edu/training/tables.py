@@ -69,6 +69,7 @@ class Table:
             os.fsync(self.file.fileno())
 
     def close(self) -> None:
+        """Close the file; the rows stay in memory."""
         if self.file is not None:
             self.file.close()
             self.file = None
