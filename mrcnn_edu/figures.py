@@ -5,10 +5,10 @@ see PALETTE and LINES. Every function returns a Figure, which shows its picture 
 """
 
 import base64
+import functools
 import html
 import io
 from dataclasses import dataclass
-from functools import cached_property
 
 import matplotlib
 import numpy as np
@@ -48,7 +48,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FEATURE_MAP = "viridis"  # perceptually even, and rising in lightness
 WIDTH = 8.6  # inches: about 860 CSS pixels, a laptop's notebook column
 DPI = 100
-HEAVY = 60_000  # bytes; a lesson has 600 KB for all its outputs
+HEAVY = 40_000  # bytes; a lesson has 600 KB for all its outputs
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -86,19 +86,19 @@ class Figure:
         if not self.caption:
             raise ValueError("a figure needs a caption: say what to see in it, for who cannot see it")
 
-    @cached_property
+    @functools.cached_property
     def png(self) -> bytes:
         """The picture as PNG bytes on the white card, finer than the screen."""
         return small_png(self._render(1.5 * DPI))
 
-    @cached_property
+    @functools.cached_property
     def stored(self) -> tuple[str, bytes]:
         """(mime type, bytes) for the notebook: PNG, or JPEG where photographs would make the PNG heavy."""
         if len(self.png) <= HEAVY:
             return "image/png", self.png
         buffer = io.BytesIO()
-        picture = Image.open(io.BytesIO(self._render(1.25 * DPI))).convert("RGB")
-        picture.save(buffer, "JPEG", quality=86, subsampling=0, optimize=True)
+        picture = Image.open(io.BytesIO(self._render(DPI))).convert("RGB")
+        picture.save(buffer, "JPEG", quality=84, subsampling=0, optimize=True)
         return "image/jpeg", buffer.getvalue()
 
     def _render(self, dpi: float) -> bytes:
@@ -166,13 +166,23 @@ def show_still(picture: bytes, caption: str, width: int, kind: str = "image/png"
         display(data, metadata=metadata, raw=True)
 
 
+def in_style(draw):
+    """Run a drawing function under the series' settings."""
+
+    @functools.wraps(draw)
+    def styled(*positional, **named):
+        with matplotlib.rc_context(STYLE):
+            return draw(*positional, **named)
+
+    return styled
+
+
+@in_style
 def canvas(rows: int = 1, columns: int = 1, height: float = 3.2, width: float = WIDTH, **options):
     """A figure of the series and its axes as a (rows, columns) array. Free of pyplot, so nothing is kept alive."""
-    with matplotlib.rc_context(STYLE):
-        drawing = MatplotlibFigure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(drawing)
-        axes = drawing.subplots(rows, columns, squeeze=False, **options)
-    return drawing, axes
+    drawing = MatplotlibFigure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(drawing)
+    return drawing, drawing.subplots(rows, columns, squeeze=False, **options)
 
 
 def as_array(image) -> np.ndarray:
@@ -253,6 +263,7 @@ def around(mask: np.ndarray) -> tuple[float, float, float, float]:
     return -1, width, -1, height
 
 
+@in_style
 def show_images(panels, *, caption: str, columns: int | None = None, height: float | None = None) -> Figure:
     """Images side by side.
 
@@ -275,6 +286,7 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
     return Figure(drawing, caption)
 
 
+@in_style
 def show_feature_maps(maps, *, caption: str, titles=None, unit: str = "activation", columns: int = 4) -> Figure:
     """Maps, a list of (H, W), on one shared colour scale with its bar in `unit`."""
     maps = [torch.as_tensor(m).detach().float().cpu().numpy() for m in maps]
@@ -294,6 +306,7 @@ def show_feature_maps(maps, *, caption: str, titles=None, unit: str = "activatio
     return Figure(drawing, caption)
 
 
+@in_style
 def show_curves(curves: dict, *, x_label: str, y_label: str, caption: str, title: str = "") -> Figure:
     """Curves {name: (x, y)} in one plot; colour, line style and a label at the end of each tell them apart."""
     drawing, axes = canvas(height=3.2)
@@ -309,6 +322,7 @@ def show_curves(curves: dict, *, x_label: str, y_label: str, caption: str, title
     return Figure(drawing, caption)
 
 
+@in_style
 def show_counts(counts: dict, *, caption: str, title: str = "", unit: str = "") -> Figure:
     """A bar per name, the number written beside it; a logarithmic axis, so that 20 and 20,000 both show."""
     drawing, axes = canvas(height=0.55 + 0.42 * len(counts))
@@ -340,6 +354,7 @@ PARTS = (
 FLOW = ((0, 1), (1, 2), (2, 3), (3, 4), (3, 5), (4, 6), (5, 6))
 
 
+@in_style
 def show_strip(*current: str, caption: str) -> Figure:
     """Where we are in the model: its parts as a strip, those named in `current` filled in. "everything" fills all."""
     names = [name for name, *_ in PARTS]

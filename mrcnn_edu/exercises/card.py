@@ -87,8 +87,12 @@ def span(value: torch.Tensor) -> str:
     if value.numel() == 0:
         return "none"
     if value.numel() <= 4:
-        return ", ".join(f"{v:.3g}" for v in value.flatten().tolist())
-    return f"{value.min():.3g} to {value.max():.3g}"
+        return ", ".join(map(brief, value.flatten().tolist()))
+    return f"{brief(value.min().item())} to {brief(value.max().item())}"
+
+
+def brief(number: float) -> str:
+    return "almost 0" if 0 < abs(number) < 1e-3 else f"{number:.3g}"
 
 
 def find_line(source, row: Row) -> tuple[str, int]:

@@ -77,6 +77,20 @@ class Question:
         return bundle(self.widget(), **{"text/html": self._repr_html_(), "text/plain": repr(self)})
 
 
-def predict_first(text: str, **options: tuple[bool, str]) -> Question:
-    """predict_first("…?", a=("option", False, "reply"), …): a question with radio buttons."""
-    return Question(text, {words: (right, reply) for words, right, reply in options.values()})
+QUESTIONS: dict[str, Question] = {}
+
+
+def add_question(name: str, text: str, *options: tuple[str, bool, str]) -> Question:
+    """Put a question on the list: add_question("name", "…?", ("option", is it right, "reply"), …)."""
+    QUESTIONS[name] = Question(text, {words: (right, reply) for words, right, reply in options})
+    return QUESTIONS[name]
+
+
+def predict_first(name: str) -> Question:
+    """A lesson's question, by name; its answer stands in the lesson's file, out of the reader's sight.
+
+    raises   KeyError naming the questions there are
+    """
+    if name not in QUESTIONS:
+        raise KeyError(f"no question is called {name!r}; there are {', '.join(sorted(QUESTIONS))}")
+    return QUESTIONS[name]

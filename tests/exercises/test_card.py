@@ -51,3 +51,4 @@ def test_values_in_words():
     assert span(torch.zeros(0)) == "none"
     assert span(torch.tensor([1.0, 2.5])) == "1, 2.5"
     assert span(torch.arange(10.0)) == "0 to 9"
+    assert span(torch.linspace(1e-6, 1, 9)) == "almost 0 to 1"

@@ -3,14 +3,16 @@
 import pytest
 
 from mrcnn_edu.exercises import predict_first
+from mrcnn_edu.exercises.predict import QUESTIONS, add_question
 from mrcnn_edu.figures import WIDGET_VIEW
 
 
 @pytest.fixture
-def question():
-    return predict_first(
-        "Two < three?", a=("yes", True, "It is."), b=("no", False, "Count again."), c=("both", False, "Only one holds.")
-    )
+def question(monkeypatch):
+    monkeypatch.setattr("mrcnn_edu.exercises.predict.QUESTIONS", {})
+    options = ("yes", True, "It is."), ("no", False, "Count again."), ("both", False, "Only one holds.")
+    add_question("small", "Two < three?", *options)
+    return predict_first("small")
 
 
 def test_choosing_an_option_shows_its_reply(question):
@@ -47,9 +49,20 @@ def test_every_form_is_in_the_bundle(question):
 @pytest.mark.parametrize("right", [(False, False), (True, True)])
 def test_exactly_one_option_is_right(right):
     with pytest.raises(ValueError, match="exactly one"):
-        predict_first("?", a=("x", right[0], "r"), b=("y", right[1], "r"))
+        add_question("wrong", "?", ("x", right[0], "r"), ("y", right[1], "r"))
 
 
 def test_a_reply_is_required():
     with pytest.raises(ValueError, match="needs a reply"):
-        predict_first("?", a=("x", True, "r"), b=("y", False, " "))
+        add_question("wrong", "?", ("x", True, "r"), ("y", False, " "))
+
+
+def test_an_unknown_question_is_refused():
+    with pytest.raises(KeyError, match="touching_coins"):
+        predict_first("no such")
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_option_of_every_lesson_has_a_reply_of_its_own(name):
+    replies = [reply for _, reply in QUESTIONS[name].options.values()]
+    assert len(replies) >= 3 and len(set(replies)) == len(replies)
