@@ -107,7 +107,7 @@ def resized_size(size: Size, min_size: int, max_size: int) -> Size:
 
 
 def resize_masks(masks: Tensor, size: Size) -> Tensor:
-    """Nearest-neighbour resize of binary masks: two index selects, without a detour through floats.
+    """Nearest-neighbour resize of binary masks: rows and columns are picked, without a detour through floats.
 
     masks    (G, H, W) uint8
     size     (height, width), pixels
@@ -115,18 +115,21 @@ def resize_masks(masks: Tensor, size: Size) -> Tensor:
     """
     if masks.shape[-2:] == torch.Size(size):
         return masks
-    rows, columns = (nearest_index(old, new, masks.device) for old, new in zip(masks.shape[-2:], size, strict=True))
-    return masks.index_select(1, rows).index_select(2, columns)
+    rows, columns = (nearest_index(old, new) for old, new in zip(masks.shape[-2:], size, strict=True))
+    if masks.device.type != "cpu":
+        return masks.index_select(2, columns.to(masks.device)).index_select(1, rows.to(masks.device))
+    # numpy picks bytes three to four times as fast as torch does.
+    return torch.from_numpy(masks.numpy().take(columns.numpy(), axis=2).take(rows.numpy(), axis=1))
 
 
-def nearest_index(old: int, new: int, device=None) -> Tensor:
+def nearest_index(old: int, new: int) -> Tensor:
     """The source index of each of `new` pixels of a side that had `old`, as `F.interpolate(mode="nearest")` takes it.
 
     returns  (new,) int64
     """
     scale = torch.tensor(old, dtype=torch.float32) / new
     index = (torch.arange(new, dtype=torch.float32) * scale).floor().long()
-    return index.clamp(max=old - 1).to(device)
+    return index.clamp(max=old - 1)
 
 
 def make_batch(images: list[Tensor], config: Config, min_sizes: list[int]) -> ImageBatch:
@@ -165,15 +168,15 @@ def draw_min_sizes(config: Config, count: int, training: bool) -> list[int]:
 
 
 def resize_targets(targets: list[dict], batch: ImageBatch) -> list[dict]:
-    """Boxes and masks in the pixels of the resized images; labels as they are.
+    """Boxes in the pixels of the resized images; labels as they are, and masks too: see `mask_targets`.
 
-    returns  for each image boxes (G, 4) float32, labels (G,), masks (G, h, w) uint8
+    returns  for each image boxes (G, 4) float32, labels (G,), masks (G, H, W) uint8 of the original size
     """
     return [
         {
             "boxes": resize_boxes(target["boxes"].as_subclass(Tensor).float(), old, new),
             "labels": target["labels"],
-            "masks": resize_masks(target["masks"].as_subclass(Tensor).to(torch.uint8), new),
+            "masks": target["masks"].as_subclass(Tensor).to(torch.uint8),
         }
         for target, old, new in zip(targets, batch.original_sizes, batch.image_sizes, strict=True)
     ]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mrcnn_edu.model.boxes import encode
 from mrcnn_edu.model.config import Config
+from mrcnn_edu.model.images import nearest_index, resize_masks
 from mrcnn_edu.model.matching import BELOW_LOW, match, sample
 from mrcnn_edu.model.roi_align import axis_matrix
 from mrcnn_edu.model.rpn import Proposals
@@ -118,29 +119,35 @@ def box_losses(
     return {"loss_classifier": loss_classifier, "loss_box_reg": box_sum / max(1, len(labels))}
 
 
-def mask_targets(gt_masks: Tensor, matched_idxs: Tensor, rois: Tensor, side: int) -> Tensor:
+def mask_targets(
+    gt_masks: Tensor, matched_idxs: Tensor, rois: Tensor, side: int, size: tuple[int, int] | None = None
+) -> Tensor:
     """What the mask head should say: the ground truth's mask, read by RoIAlign within the proposal. Soft values.
 
     Each bin is read at as many points as it is long, rounded up, so that no pixel of a large mask is skipped.
-    RoIAlign is two matrix products, Y · mask · Xᵀ; only a few masks at a time become floats.
+    RoIAlign is two matrix products, Y · mask · Xᵀ; only a few masks at a time become floats. Where the image was
+    resized its masks would have to follow, by nearest neighbour; that is folded into Y and X, so they stay as they are.
 
-    gt_masks      (G, h, w) uint8
+    gt_masks      (G, H, W) uint8
     matched_idxs  (R,) the mask of each RoI
     rois          (R, 4) xyxy, pixels of the resized image
+    size          (height, width) of the resized image; by default that of the masks
     returns       (R, M, M) float32 in [0, 1], M = side
     source        He et al. 2017, section 3.1
     """
+    old = tuple(gt_masks.shape[-2:])
+    height, width = size = size or old
     if rois.device.type != "cpu":
         indexed = torch.cat([matched_idxs[:, None].to(rois), rois], dim=1)  # (R, 5)
-        return torchvision.ops.roi_align(gt_masks[:, None].to(rois), indexed, side, 1.0)[:, 0]  # (R, M, M)
-    height, width = gt_masks.shape[-2:]
+        masks = resize_masks(gt_masks, size)[:, None].to(rois)
+        return torchvision.ops.roi_align(masks, indexed, side, 1.0)[:, 0]  # (R, M, M)
     x1, y1, x2, y2 = rois.unbind(1)
-    Y = axis_matrix(y1, y2, side, ADAPTIVE, height)
-    Xt = axis_matrix(x1, x2, side, ADAPTIVE, width).transpose(1, 2)
-    chunk = max(1, MASK_CHUNK // (height * width))
+    Y = axis_matrix(y1, y2, side, ADAPTIVE, height, source=(nearest_index(old[0], height), old[0]))
+    X = axis_matrix(x1, x2, side, ADAPTIVE, width, source=(nearest_index(old[1], width), old[1]))
+    chunk = max(1, MASK_CHUNK // (old[0] * old[1]))
     parts = [
-        y @ gt_masks[matched].float() @ xt
-        for y, matched, xt in zip(Y.split(chunk), matched_idxs.split(chunk), Xt.split(chunk), strict=True)
+        y @ gt_masks[matched].float() @ x.transpose(1, 2)
+        for y, matched, x in zip(Y.split(chunk), matched_idxs.split(chunk), X.split(chunk), strict=True)
     ]
     return torch.cat(parts)  # (R, M, M)
 

@@ -152,8 +152,8 @@ class MaskRCNN(nn.Module):
             gt_boxes = [t["boxes"][g] for t, g in zip(targets, gt, strict=True)]
             box = box_losses(class_logits, box_regression, rois, labels, gt_boxes, self.config.bbox_reg_weights)
             wanted = [
-                mask_targets(t["masks"], g, r, self.config.mask_size)
-                for t, g, r in zip(targets, gt, mask_rois, strict=True)
+                mask_targets(t["masks"], g, r, self.config.mask_size, size)
+                for t, g, r, size in zip(targets, gt, mask_rois, batch.image_sizes, strict=True)
             ]
             return {**box, "loss_mask": mask_loss(mask_logits, torch.cat(wanted)), **rpn}
 

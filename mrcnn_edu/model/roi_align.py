@@ -41,13 +41,25 @@ def axis_samples(low: Tensor, high: Tensor, bins: int, samples: int, size: Tenso
     return cells, weights * (counted / count)[..., None]
 
 
-def axis_matrix(low: Tensor, high: Tensor, bins: int, samples: int, size: int, aligned: bool = False) -> Tensor:
+def axis_matrix(
+    low: Tensor,
+    high: Tensor,
+    bins: int,
+    samples: int,
+    size: int,
+    aligned: bool = False,
+    source: tuple[Tensor, int] | None = None,
+) -> Tensor:
     """The same as a matrix for each RoI: row p holds the weight with which bin p reads each cell of the axis.
 
-    returns  (R, P, size)
+    source   where the axis was itself picked from a longer or shorter one: for each of its cells the index there, and
+             that one's size. The matrix then reads the other axis directly
+    returns  (R, P, size), or (R, P, the other size)
     """
     sizes = torch.full((len(low),), size, device=low.device)  # (R,)
     cells, weights = axis_samples(low, high, bins, samples, sizes, aligned)  # (R, P, S, 2), (R, P, S, 2)
+    if source is not None:
+        cells, size = source[0][cells], source[1]
     return weights.new_zeros(len(low), bins, size).scatter_add_(2, cells.flatten(2), weights.flatten(2))
 
 
