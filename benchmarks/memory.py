@@ -59,7 +59,7 @@ def peak_on_cuda(run: Callable[[], object]) -> int:
 
 
 def peak(row: str, which: str, device: str, bfloat16: bool) -> int:
-    """Run this file in a fresh process with as many threads; bytes. Raises RuntimeError with its errors if it failed."""
+    """Run this file in a fresh process with as many threads; bytes. Raises RuntimeError with the errors it wrote."""
     command = [sys.executable, "-m", "benchmarks.memory", row, which, "--device", device]
     command += ["--threads", str(torch.get_num_threads())]
     command += ["--bfloat16"] if bfloat16 else []
