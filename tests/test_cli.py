@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -215,11 +216,11 @@ def test_train_resume_and_use(scenes, tmp_path):
     train = ["train", *own_data(scenes), *SMALL, "--val-annotations", scenes / "annotations.json", "--limit", 2]
     status, out, err = call(*train, "--steps", 4, "--out", tmp_path / "run")
     assert status == 0, err
-    assert "done after step 4 of 4" in out and "segm_AP " in out
+    assert "weights of step 4: " in out and "segm_AP " in out
     assert sorted(os.listdir(tmp_path / "run")) == ["checkpoint.pt", "losses.csv", "metrics.csv", "model.safetensors"]
     assert "already holds a run" in refused(*train, "--steps", 4, "--out", tmp_path / "run")
     again = call(*train, "--steps", 4, "--out", tmp_path / "again", "--resume")
-    assert again[0] == 0
+    assert again[0] == 0 and "no checkpoint in" in again[2] and "starting at step 0" in again[2]
     a, b = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("run", "again"))
     assert same_tensors(a, b) and a["class_names"] == list(tiny_shapes().class_names)
     status, out, err = call(*train, "--steps", 4, "--out", tmp_path / "run", "--resume")
@@ -242,6 +243,22 @@ def test_a_failed_run_ends_in_one_line_and_status_1(scenes, tmp_path, monkeypatc
     status, _, err = call("train", *own_data(scenes), *SMALL, "--steps", 2, "--out", tmp_path / "run")
     line = err.splitlines()[-1]
     assert status == 1 and line.startswith("train: error: step 1: loss") and "Traceback" not in err
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(scenes, tmp_path, monkeypatch):
+    from mrcnn_edu.model import MaskRCNN
+
+    real, calls = MaskRCNN.loss, iter(range(100))
+
+    def loss(self, *arguments):
+        if next(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(MaskRCNN, "loss", loss)
+    status, out, _ = call("train", *own_data(scenes), *SMALL, "--steps", 9, "--out", tmp_path)
+    assert status == 0 and "stopped after step 2 of 9: the same command with --resume goes on" in out
+    assert (tmp_path / "checkpoint.pt").exists() and (tmp_path / "model.safetensors").exists()
 
 
 def test_the_program_itself(root, tmp_path, weights):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 import warnings
@@ -13,7 +14,7 @@ import torch
 from .checkpoint import CheckpointError
 from .errors import NonFiniteLossError
 from .evaluation import METRICS, average_precision, coco_results, detections
-from .loop import train
+from .loop import CHECKPOINT, train
 from .order import seed_all
 from .pictures import draw_detections
 from .recipes import recipe
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         except CheckpointError as error:
             return _fail(options, error, 1 if isinstance(error.__cause__, OSError) else 2)
         except (ValueError, OSError) as error:
-            return _fail(options, error, 2)
+            return _fail(options, error, 1 if getattr(error, "errno", None) == errno.ENOSPC else 2)
         except KeyboardInterrupt:
             return _fail(options, "interrupted", 130)
 
@@ -106,10 +107,24 @@ def run_train(options: argparse.Namespace) -> int:
     dataset, val = _training_data(options, plan), _validation_data(options)
     seed_all(settings.seed)
     model = _new_model(options, plan, dataset)
-    result = train(model, dataset, settings, val, options.out, options.resume, options.overwrite, limit=options.limit)
+    if options.resume and not (Path(options.out) / CHECKPOINT).exists():
+        print(f"no checkpoint in {options.out} yet: starting at step 0", file=sys.stderr)
+    result = train(
+        model,
+        dataset,
+        settings,
+        val,
+        options.out,
+        options.resume,
+        options.overwrite,
+        sys.stderr.isatty(),
+        options.limit,
+    )
     weights = Path(options.out) / "model.safetensors"
     save_weights(model, weights)
-    print(f"{'stopped' if result.interrupted else 'done'} after step {result.step} of {settings.steps}: {weights}")
+    if result.interrupted:
+        print(f"stopped after step {result.step} of {settings.steps}: the same command with --resume goes on")
+    print(f"weights of step {result.step}: {weights}")
     if result.metrics:
         scores = {name: result.metrics[-1][name] for name in (f"{kind}_{name}" for kind, name in METRICS)}
         print(", ".join(f"{name} {value:.3f}" for name, value in scores.items()))

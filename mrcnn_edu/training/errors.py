@@ -39,7 +39,8 @@ def explained_out_of_memory(what: str, model, batch: int):
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+        words = ("out of memory", "allocate memory")  # MPS and the CPU have no class of their own for it.
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and not any(word in str(error) for word in words):
             raise
         config = getattr(model, "config", None)
         sizes = ", ".join(

@@ -20,6 +20,7 @@ from .settings import TrainSettings
 from .state import LOSSES, TrainState
 from .tables import Table
 
+CHECKPOINT = "checkpoint.pt"
 LOSS_COLUMNS = ("step", *LOSSES, "loss", "grad_norm", "lr", "seconds")
 METRIC_COLUMNS = ("step", *(f"{kind}_{name}" for kind, name in METRICS), "seconds")
 
@@ -104,7 +105,7 @@ class _Run:
     def __init__(self, model, dataset, settings, val, out, resume, overwrite, limit):
         self.dataset, self.val, self.settings, self.limit = dataset, val, settings, limit
         _check_data(model, dataset, settings)
-        self.path = None if out is None else Path(out) / "checkpoint.pt"
+        self.path = None if out is None else Path(out) / CHECKPOINT
         self.saved_step = self.truth = None
         self.interrupted = False
         seed_all(settings.seed)

@@ -30,8 +30,16 @@ RECIPES = {
     "shapes": Recipe(
         preset="lesson",
         settings=TrainSettings(
-            steps=4000, batch=8, optimizer="adamw", lr=0.0015, weight_decay=0.05, warmup=300, clip=5.0, ema=0.998,
-            amp="bfloat16", checkpoint_every=250,
+            steps=4000,
+            batch=8,
+            optimizer="adamw",
+            lr=0.0015,
+            weight_decay=0.05,
+            warmup=300,
+            clip=5.0,
+            ema=0.998,
+            amp="bfloat16",
+            checkpoint_every=250,
         ),
         config={"min_size": (144, 176, 208, 240)},
         data={"length": 1_000_000},

@@ -33,7 +33,7 @@ class FullDisk:
 
     def __call__(self, path, mode="r", *args, **kwargs):
         file = self.open(path, mode, *args, **kwargs)
-        return _Limited(file, self.room) if "w" in mode else file
+        return _Limited(file, self.room) if mode[0] in "wa" else file
 
 
 class _Limited:

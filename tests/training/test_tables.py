@@ -1,7 +1,11 @@
+import errno
+
 import pytest
 
 from mrcnn_edu.training import read_table
 from mrcnn_edu.training.tables import Table
+
+from .test_checkpoint import FullDisk
 
 
 def fill(path, steps, keep=None):
@@ -46,6 +50,13 @@ def test_a_table_with_other_columns_is_left_alone(tmp_path):
 def test_without_a_path_the_rows_stay_in_memory(tmp_path):
     table = fill(None, [1, 2])
     assert [row["step"] for row in table.rows] == [1, 2] and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.open", FullDisk(30))
+    with pytest.raises(OSError, match=r"cannot write .*losses.csv: No space left on device; free some space") as caught:
+        fill(tmp_path / "losses.csv", range(1, 9))
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_nan_and_infinity_read_back_as_numbers(tmp_path):
