@@ -51,6 +51,8 @@ def read_json(path: str | Path) -> object:
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}{cut}; "
             "export or download the file again"
         ) from None
+    except RecursionError:
+        raise AnnotationError(f"{path}: lists nested too deeply to be a COCO file; export it again") from None
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
 
@@ -140,6 +142,11 @@ def segmentation_fault(segmentation: object, image: dict) -> str:
             return f"segmentation[{number}] needs an even count of at least 6 coordinates, has {size}"
         if not all(is_number(value) and math.isfinite(value) for value in polygon):
             return f"segmentation[{number}] holds a coordinate that is no finite number"
+        # pycocotools walks along every edge in fifths of a pixel: a stray coordinate of 1e9 would take all memory.
+        far = 2 * max(image["width"], image["height"])
+        if max(polygon) > far or min(polygon) < -far:
+            worst = max(polygon, key=abs)
+            return f"segmentation[{number}] has a coordinate {worst:g}, far outside the image; give pixels of the image"
     return ""
 
 
@@ -245,3 +252,8 @@ def _check_image(image: dict, source: str) -> None:
                 f"{source}: image id {image['id']} ({image['file_name']}): {side} {image.get(side)!r} "
                 "must be a positive integer; write the picture's size in pixels"
             )
+    if image["width"] * image["height"] >= 2**31:
+        raise AnnotationError(
+            f"{source}: image id {image['id']} ({image['file_name']}): width {image['width']} × height "
+            f"{image['height']} is beyond what RLE can count (2^31 pixels); correct the size, or cut the picture up"
+        )

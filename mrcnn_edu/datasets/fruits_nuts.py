@@ -44,7 +44,7 @@ class FruitsNuts(CocoDataset):
     """The fruit photographs: the first 12 entries of the file's `images` for training, the last 6 for validation.
 
     They are read from the folder `fruits_nuts/` under the one that the environment variable MRCNN_EDU_DATA names;
-    if it is not set, they are downloaded once (about 2 MB) into the user's cache folder.
+    if it is not set, they are downloaded once (about 5 MB) into the user's cache folder.
 
     split     "train", "val" or "all"
     max_side  longest side in pixels, 800 as published; masks are reduced with the images

@@ -80,7 +80,7 @@ class Shapes(Dataset):
     length       number of scenes, any size
     seed         non-negative integer
     size         side of the square image in pixels, at least 32; object diameters are 3/32 to 1/2 of it
-    max_objects  the most objects in a scene; trays of coins stop there too when it is lowered below 12
+    max_objects  the most objects in a scene, except that trays of coins hold up to 24 unless it is below 12
     raises       ValueError for a negative seed or length, or a size below 32
     """
 

@@ -170,6 +170,10 @@ def write(folder, text):
             "a.png.*width 0 must be a positive",
         ),
         (content(images=[{"id": 1, "file_name": "a.png", "width": 4}]), "a.png.*height None must be a positive"),
+        (
+            content(images=[{"id": 1, "file_name": "a.png", "width": 10**6, "height": 10**6}]),
+            "a.png.*beyond what RLE can count",
+        ),
         (content(images=[{"id": "10", "file_name": "a.png"}]), r"images\[0\]: id '10' is no integer.*without quotes"),
         (content(images=content()["images"][:1] * 2), "images: id 10 is used twice"),
         (content(annotation(4), annotation(4)), "annotations: id 4 is used twice"),
@@ -203,6 +207,7 @@ ANNOTATION_FAULTS = {
     "odd polygon": ({"segmentation": [SQUARE[:7]]}, "a.png.*even count of at least 6 coordinates, has 7"),
     "two points": ({"segmentation": [SQUARE[:4]]}, "a.png.*at least 6 coordinates, has 4"),
     "NaN in polygon": ({"segmentation": [[float("nan"), *SQUARE[1:]]]}, "a.png.*no finite number"),
+    "polygon far away": ({"segmentation": [[1e9, *SQUARE[1:]]]}, r"a.png.*coordinate 1e\+09, far outside the image"),
     "text in polygon": ({"segmentation": [["2", *SQUARE[1:]]]}, "a.png.*no finite number"),
     "mask of another size": (
         {"segmentation": {"size": [12, 9], "counts": [108]}},
@@ -279,7 +284,7 @@ def test_index_past_the_end(folder):
 
 
 def test_polygon_outside_the_image_is_found_by_the_checker(folder):
-    outside = [[50.0, 50, 60, 50, 60, 60, 50, 60]]
+    outside = [[14.0, 14, 20, 14, 20, 20, 14, 20]]
     report = check_dataset(CocoDataset(content(annotation(41, segmentation=outside), annotation(1)), folder))
     assert not report.ok
     assert "a.png, annotation id 41: masks: the mask is empty" in str(report)
@@ -293,6 +298,33 @@ def test_rle_round_trip(mask):
     runs = rle_runs(rle["counts"])
     assert sum(runs) == mask.size
     assert np.array_equal(np.repeat(np.arange(len(runs)) % 2, runs), mask.T.ravel())
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+places = [("images",), ("annotations",), ("categories",)]
+places += [("images", 0, key) for key in ("id", "file_name", "width", "height")]
+places += [("annotations", 0, key) for key in annotation()]
+places += [("annotations", 0, "segmentation", 0), ("annotations", 0, "segmentation", 0, 3)]
+places += [("annotations", 1, "segmentation", key) for key in ("size", "counts")]
+
+
+@given(st.sampled_from(places), json_values)
+def test_any_value_in_any_field_is_read_or_refused_by_name(place, value):
+    mutated = copy.deepcopy(content(annotation(1), annotation(2, segmentation=encode_mask(box_mask()))))
+    spot = mutated
+    for key in place[:-1]:
+        spot = spot[key]
+    spot[place[-1]] = value
+    try:
+        dataset = CocoDataset(mutated, ".")
+    except AnnotationError as error:
+        assert "annotations" in str(error)
+    else:
+        assert len(dataset.coco()["annotations"]) <= 2
 
 
 def test_export_reads_back_the_same(tmp_path):

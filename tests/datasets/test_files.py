@@ -1,8 +1,14 @@
 """Image files of every kind, and the errors for those that are none."""
 
+import io
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from mrcnn_edu.datasets import ImageFileError, read_image
@@ -116,3 +122,35 @@ def test_what_cannot_be_read_is_named_with_the_fix(tmp_path, make, error, messag
     with pytest.raises(error, match=message) as caught:
         read_image(path)
     assert "photo.jpg" in str(caught.value)
+
+
+def encoded(kind):
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, format=kind, **({"exif": exif} if kind != "GIF" else {}))
+    return stream.getvalue()
+
+
+ENCODED = {kind: encoded(kind) for kind in ("JPEG", "PNG", "TIFF", "GIF")}
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(
+    st.sampled_from(sorted(ENCODED)),
+    st.floats(0, 1),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6),
+)
+def test_damaged_files_are_read_or_refused_by_name(kind, keep, changes):
+    body = bytearray(ENCODED[kind])
+    for where, value in changes:
+        body[int(where * (len(body) - 1))] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.img"
+        path.write_bytes(body[: round(keep * len(body))])
+        try:
+            image = read_image(path)
+        except ImageFileError as error:
+            assert "photo.img" in str(error)
+        else:
+            assert image.shape[0] == 3 and bool(torch.isfinite(image).all())
