@@ -52,7 +52,17 @@ RECIPES = {
     ),
     "fruits_nuts": Recipe(
         preset="lesson",
-        settings=TrainSettings(steps=300, batch=4, lr=0.02, warmup=50, ema=0.98),
+        settings=TrainSettings(
+            steps=300,
+            batch=4,
+            optimizer="adamw",
+            lr=0.0015,
+            weight_decay=0.05,
+            warmup=30,
+            clip=5.0,
+            ema=0.98,
+            amp="bfloat16",
+        ),
         config={"min_size": (240,), "max_size": 320},
         augment={},
     ),
