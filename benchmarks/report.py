@@ -49,7 +49,9 @@ class Result:
 
 def duration(seconds: float) -> str:
     """Seconds or milliseconds with three digits."""
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+    if seconds >= 100:
+        return f"{seconds:,.0f} s"
+    return f"{seconds:.3g} s" if seconds >= 0.9995 else f"{seconds * 1e3:.3g} ms"
 
 
 def size(count: int) -> str:
