@@ -20,7 +20,7 @@ Both run in one process with the same weights on the same inputs, by turns (ours
 features (relative), 1e-3 px on boxes and 0.01 % of mask pixels. Training steps are forward, backward and SGD, and both
 draw the same samples. The share of GEMM rate is (operations of the convolutions and matrix products, as torch counts
 them) / time / (rate of a large float32 matrix product in the same rounds). Memory is the peak above what stood in
-memory before the first call, each implementation in a fresh process.
+memory before the first call, each implementation in a fresh process. On a GPU float32 means float32, without TF32.
 """
 
 

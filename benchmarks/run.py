@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import growth, memory, report
-from benchmarks.rows import ROWS, Case
+from benchmarks.rows import ROWS
 from benchmarks.timing import by_turns, gemm, operations, synchronise
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +32,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", nargs="+", choices=[*ROWS, "growth"], metavar="NAME", help=", ".join([*ROWS, "growth"])
     )
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="this one only; all there are if not given")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--threads", type=int, help="threads of the CPU; all cores if not given")
     parser.add_argument("--out", type=Path, help="write RESULTS.md and growth.png into this folder")
@@ -57,7 +58,7 @@ def measure(name: str, device: torch.device, precision: str, wanted: argparse.Na
     row = ROWS[name]
     bfloat16 = precision == "bfloat16"
     case = row.build(device, bfloat16)
-    difference = checked(case, device)
+    difference = case.check()
     product, product_operations = gemm(device)
     rounds = 1 if wanted.quick else ROUNDS
     ours, theirs, matrix = by_turns([case.ours, case.theirs, product], rounds, device)
@@ -78,16 +79,6 @@ def measure(name: str, device: torch.device, precision: str, wanted: argparse.Na
     )
 
 
-def checked(case: Case, device: torch.device) -> str:
-    """Compare the outputs with full float32 convolutions, whatever the GPU would use by itself."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        return case.check()
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
 def cpu_rate() -> float:
     """The machine's rate of a large float32 matrix product, operations per second."""
     product, count = gemm(torch.device("cpu"))
@@ -101,7 +92,9 @@ def main(given: list[str] | None = None) -> int:
     if wanted.threads:
         torch.set_num_threads(wanted.threads)
     names = wanted.rows or [*ROWS, "growth"]
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    devices = [wanted.device] if wanted.device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    # float32 rows are float32: a GPU would use fewer bits for convolutions by itself.
+    torch.backends.cudnn.allow_tf32 = False
     results = []
     for device in map(torch.device, devices):
         for name in (name for name in names if name != "growth"):
@@ -115,7 +108,7 @@ def main(given: list[str] | None = None) -> int:
                 )
     grown = dict(growth.measure(torch.device("cpu"), wanted.quick)) if "growth" in names else {}
     # Only a full run may replace what stands beside this file.
-    out = wanted.out or (HERE if not wanted.rows and not wanted.quick else None)
+    out = wanted.out or (HERE if not (wanted.rows or wanted.quick or wanted.device) else None)
     picture = out / "growth.png" if out and grown else None
     text = report.markdown(results, grown, cpu_rate(), picture)
     print("\n" + text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -104,3 +105,44 @@ def test_make_says_that_no_python_was_found(tmp_path):
 def test_make_help_names_every_target():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(re.findall(r"^make (\w+)", done.stdout, flags=re.MULTILINE)) == make_targets()
+
+
+@pytest.mark.parametrize(("ci", "required"), [("true", "browser,photos"), ("", "")])
+def test_ci_names_the_photographs_and_forbids_skips(tmp_path, ci, required):
+    """.ci/run in a clone beside a folder of photographs, with programs that only say how they were called."""
+    clone, programs = tmp_path / "clone", tmp_path / "programs"
+    photographs = tmp_path / "shared" / "data"
+    for folder in (clone / ".ci", programs, photographs):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", clone / ".ci" / "run")
+    calls = {
+        "chromium": "exit 1",
+        "apt-get": "echo apt-get was called",
+        "make": 'echo "make $* in $PWD; data=$MRCNN_EDU_DATA required=$MRCNN_EDU_REQUIRE"; exit 3',
+    }
+    for name, body in calls.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "CI": ci}
+    done = subprocess.run(["bash", ".ci/run"], cwd=clone, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == f"make test in {clone}; data={photographs} required={required}"
+    assert done.returncode == 3, "a failing make test must fail the run"
+    assert "apt-get" not in done.stdout
+
+
+def test_ci_installs_a_browser_where_there_is_none(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, body in {"apt-get": 'echo "apt-get $*"', "make": "true"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    for name in ("bash", "dirname", "sh"):
+        (programs / name).symlink_to(shutil.which(name))
+    done = subprocess.run(
+        ["bash", ".ci/run"], cwd=tmp_path, env={"PATH": str(programs)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "apt-get update -qq" and "install" in second and "chromium" in second
