@@ -32,10 +32,10 @@ class Explorer:
         self.note = widgets.HTML(
             f'<div style="max-width: {self.width}px; line-height: 1.45">{html.escape(self.caption)}</div>'
         )
-        self.error = widgets.HTML("")
+        self.messages = widgets.VBox([control.message for control in controls])
         for control in controls:
             control.on_change = lambda value, control=control: self._changed(control.name, value)
-        self.view = widgets.VBox([*self.rows(), self.error, self.canvas, self.note])
+        self.view = widgets.VBox([*self.rows(), self.messages, self.canvas, self.note])
         self.redraw()
 
     def rows(self) -> list:

@@ -15,11 +15,15 @@ STYLE = (
 
 
 class Control:
-    """One control. `on_change` is called with the new value after each change, by hand or by `set`."""
+    """One control. `on_change` is called with the new value after each change, by hand or by `set`.
+
+    widget   what the hand moves; `message` is a line that says what is wrong, empty most of the time
+    """
 
     def __init__(self, name: str, label: str):
         self.name, self.label = name, label
         self.on_change = lambda value: None
+        self.message = widgets.HTML("")
 
     def set(self, value) -> None:
         """Give the control a value; raises ValueError saying which values it takes."""
@@ -81,9 +85,8 @@ class Number(Control):
             style={"description_width": "initial"},
             layout=widgets.Layout(width=width),
         )
-        self.box = widgets.Text(value=f"{value:g}", continuous_update=False, layout=widgets.Layout(width="64px"))
-        self.message = widgets.HTML("")
-        self.widget = widgets.HBox([widgets.HTML(STYLE), self.slider, self.box, self.message])
+        self.box = widgets.Text(value=f"{value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
+        self.widget = widgets.HBox([self.slider, self.box, widgets.HTML(STYLE)])
         self.slider.observe(self._slid, "value")
         self.box.observe(self._typed, "value")
 

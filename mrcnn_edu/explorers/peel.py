@@ -31,9 +31,9 @@ class Peel(Explorer):
             raise ValueError('Peel needs at least one picture: Peel(model, {"my photo": image})')
         self.model, self.images, self.score = model, dict(images), score
         self._scenes = {}
-        self.picture = Choice("picture", "Picture", self.images, width="250px")
-        self.stage = Choice("stage", "Stage", STAGES, stage, ordered=True, width="400px")
-        self.instance = Number("instance", "Instance", 1, max(len(self.scene.walks), 1), width="220px")
+        self.picture = Choice("picture", "Picture", self.images, width="200px")
+        self.stage = Choice("stage", "Stage", STAGES, stage, ordered=True, width="370px")
+        self.instance = Number("instance", "Instance", 1, max(len(self.scene.walks), 1), width="200px")
         self.changed("picture", self.picture.value)
         self.start(self.picture, self.stage, self.instance)
 
@@ -60,7 +60,9 @@ class Peel(Explorer):
         self.set(picture=name)
 
     def rows(self) -> list:
-        return [widgets.HBox([self.picture.widget, self.stage.widget]), self.instance.widget]
+        for control in (self.picture, self.stage):
+            control.widget.layout.margin = "2px 24px 2px 2px"
+        return [widgets.HBox([self.picture.widget, self.stage.widget, self.instance.widget])]
 
     def changed(self, name: str, value) -> None:
         if name == "picture":

@@ -1,0 +1,91 @@
+"""What a browser test does in JupyterLab: open a lesson, run it, move its widgets, keep screenshots."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENS = ROOT / "out" / "browser"
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+EMPTY_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"></svg>'
+
+
+class Lesson:
+    """A lesson opened in JupyterLab on a laptop's screen."""
+
+    def __init__(self, page, server, name: str):
+        self.page, self.name = page, name
+        page.set_viewport_size({"width": 1366, "height": 768})
+        # The badge lives on the internet; tests must not.
+        page.route(BADGE, lambda route: route.fulfill(content_type="image/svg+xml", body=EMPTY_SVG))
+        page.goto(server.notebook_url(name))
+        page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel) | Idle").or_(page.locator("[data-status=idle]")).first.wait_for(
+            timeout=90_000
+        )
+
+    def menu(self, *path: str) -> None:
+        """Choose from the menu bar, such as menu("Run", "Run All Cells")."""
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=re.compile(f"^{path[0]}$")).click()
+        for step in path[1:]:
+            item = self.page.locator(".lm-Menu-item", has_text=step).first
+            item.wait_for()
+            item.hover()
+        item.click()
+
+    def run_all(self, timeout: float = 300) -> None:
+        """Run all cells and wait until each has its number."""
+        self.menu("Run", "Run All Cells")
+        script = """() => {
+            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea .jp-InputPrompt')];
+            return prompts.length > 0 && prompts.every((p) => /\\[\\d+\\]/.test(p.textContent));
+        }"""
+        self.page.wait_for_timeout(1000)
+        self.page.wait_for_function(script, timeout=timeout * 1000, polling=500)
+
+    def errors(self) -> list[str]:
+        """Texts of error and stderr outputs, and of widgets that did not come up."""
+        kinds = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
+        shown = [
+            *self.page.locator(kinds).all_inner_texts(),
+            *self.page.get_by_text("Error displaying").all_inner_texts(),
+        ]
+        return shown + self.page.problems
+
+    def theme(self, name: str) -> None:
+        self.menu("Settings", "Theme", name)
+        dark = "false" if "Dark" in name else "true"
+        self.page.locator(f'body[data-jp-theme-light="{dark}"]').wait_for(state="attached")
+
+    def keep_screen(self, name: str) -> bytes:
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        return self.page.screenshot(path=SCREENS / f"{Path(self.name).stem}_{name}.png")
+
+
+class Picture:
+    """The canvas of an explorer on the page."""
+
+    def __init__(self, page):
+        self.page, self.root = page, page.locator(".mrcnn-canvas").first
+        self.root.scroll_into_view_if_needed()
+        page.wait_for_function("() => document.querySelector('.mrcnn-canvas img').naturalWidth > 0")
+
+    def words(self) -> str:
+        return self.root.get_attribute("aria-label")
+
+    def data(self) -> str:
+        """A fingerprint of the bytes of the picture that the browser shows."""
+        script = """async (root) => {
+            const bytes = await (await fetch(root.querySelector('img').src)).arrayBuffer();
+            const digest = await crypto.subtle.digest('SHA-256', bytes);
+            return [...new Uint8Array(digest)].map((b) => b.toString(16).padStart(2, '0')).join('');
+        }"""
+        return self.root.evaluate(script)
+
+    def wait_for_words(self, piece: str) -> None:
+        self.page.locator(f'.mrcnn-canvas[aria-label*="{piece}"]').wait_for(timeout=20_000)
+        self.page.wait_for_timeout(150)  # the bytes come in the message before the words; the image is decoded after it
+
+    def click_at(self, x: float, y: float) -> None:
+        """Click at a share of the width and height."""
+        box = self.root.bounding_box()
+        self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
