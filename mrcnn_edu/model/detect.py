@@ -116,13 +116,10 @@ def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], form: str =
         ]
     dtype = torch.float32 if form == "soft" else torch.bool
     canvas = torch.zeros((len(masks), 1, *size), dtype=dtype, device=masks.device)
-    for mask, window, whole in zip(padded, windows, canvas[:, 0], strict=True):
+    for k, (mask, window) in enumerate(zip(padded, windows, strict=True)):
         values, left, top = mask_window(mask, window, size)
-        region = whole[top : top + values.shape[0], left : left + values.shape[1]]
-        if form == "soft":
-            region.copy_(values)
-        else:
-            torch.gt(values, MASK_THRESHOLD, out=region)
+        region = canvas[k, 0, top : top + values.shape[0], left : left + values.shape[1]]
+        region.copy_(values if form == "soft" else values > MASK_THRESHOLD)
     return canvas
 
 
