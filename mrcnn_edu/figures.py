@@ -181,6 +181,7 @@ def in_style(draw):
 def canvas(rows: int = 1, columns: int = 1, height: float = 3.2, width: float = WIDTH, **options):
     """A figure of the series and its axes as a (rows, columns) array. Free of pyplot, so nothing is kept alive."""
     drawing = MatplotlibFigure(figsize=(width, height), layout="constrained")
+    drawing.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     FigureCanvasAgg(drawing)
     return drawing, drawing.subplots(rows, columns, squeeze=False, **options)
 
@@ -267,7 +268,7 @@ def around(mask: np.ndarray) -> tuple[float, float, float, float]:
 def show_images(panels, *, caption: str, columns: int | None = None, height: float | None = None) -> Figure:
     """Images side by side.
 
-    panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, names,
+    panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, alpha, names,
              boxes {kind: (N, 4)} and labels {kind: [str]}
     """
     columns = columns or len(panels)
@@ -280,7 +281,9 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
     for place, panel in zip(axes.flat, panels, strict=False):
         draw_image(place, panel["image"], panel.get("title", ""), panel.get("pixels", False))
         if panel.get("masks") is not None:
-            draw_masks(place, panel["masks"], panel.get("colours", INSTANCES), names=panel.get("names"))
+            draw_masks(
+                place, panel["masks"], panel.get("colours", INSTANCES), panel.get("alpha", 0.55), panel.get("names")
+            )
         for kind, boxes in panel.get("boxes", {}).items():
             draw_boxes(place, boxes, kind, panel.get("labels", {}).get(kind))
     return Figure(drawing, caption)

@@ -62,9 +62,10 @@ class Card:
     def _repr_markdown_(self) -> str:
         lines = ["| symbol | meaning | shape | now | values now | line of code |", "|---|---|---|---|---|---|"]
         for row, (path, line) in zip(self.rows, self.places, strict=True):
-            now = " × ".join(map(str, row.value.shape)) or "one number"
+            now = "\u00a0×\u00a0".join(map(str, row.value.shape)) or "one number"
+            shape = row.shape.replace(", ", ",\u00a0")
             link = f"[`{row.code}`]({repository()}/blob/main/{path}#L{line})"
-            lines.append(f"| ${row.symbol}$ | {row.meaning} | ({row.shape}) | {now} | {span(row.value)} | {link} |")
+            lines.append(f"| ${row.symbol}$ | {row.meaning} | ({shape}) | {now} | {span(row.value)} | {link} |")
         bound = ", ".join(f"{letter} = {size:,}" for letter, size in self.letters.items())
         return "\n".join([*lines, "", f"In this run {bound}."])
 

@@ -35,7 +35,7 @@ def keep_stills(notebook) -> None:
             elif "text/html" in data:
                 del data[WIDGET_VIEW]
                 kept.append(output)
-            elif data.get("text/plain", "").startswith("HBox(children=(") or "IProgress" in data.get("text/plain", ""):
+            elif "it/s]" in data.get("text/plain", "") or "s/it]" in data.get("text/plain", ""):
                 continue  # a progress bar of tqdm: nothing is left to show when it is done
             else:
                 raise ValueError(f"cell {number} shows a widget that has no still and no text for a stored notebook")
@@ -67,7 +67,8 @@ def run(path: Path, timeout: float = 600) -> None:
         )
         client.execute(env=environment)
     keep_stills(notebook)
-    notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     part = path.with_suffix(".part")
     nbformat.write(notebook, part)
     part.replace(path)

@@ -13,7 +13,7 @@ CODE = "features = self.backbone(batch.tensors)"
 def test_shapes_letters_and_the_line_are_shown():
     rows = Row("F", "maps", torch.zeros(2, 8, 3), "B, 4K, 3", CODE), Row("p", "class", torch.zeros(2), "K", CODE)
     shown = card(MaskRCNN.stages, *rows)._repr_markdown_()
-    assert "2 × 8 × 3" in shown and "K = 2" in shown
+    assert "2\u00a0×\u00a08\u00a0×\u00a03" in shown and "K = 2" in shown
     line = int(shown.split("mask_rcnn.py#L")[1].split(")")[0])
     source = __import__("inspect").getsource(__import__("inspect").getmodule(MaskRCNN)).splitlines()
     assert source[line - 1].strip().startswith(CODE)

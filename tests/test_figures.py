@@ -1,0 +1,131 @@
+"""Figures: one look, colours that mean one thing, a caption on each, readable text."""
+
+import base64
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mrcnn_edu import figures
+from mrcnn_edu.figures import INSTANCES, LINES, PALETTE, Figure, as_array, ink_on, small_png
+
+IMAGE = torch.rand(3, 30, 40)
+
+
+def all_figures():
+    yield figures.show_strip("everything", caption="The model.")
+    yield figures.show_strip("backbone", "loss", caption="Two parts.")
+    boxes = torch.tensor([[2.0, 3, 20, 25], [5, 5, 30, 20]])
+    panel = {
+        "image": IMAGE,
+        "title": "found",
+        "boxes": dict.fromkeys(LINES, boxes),
+        "labels": {"prediction": ["a", "b"]},
+    }
+    masks = torch.zeros(2, 1, 30, 40)
+    masks[0, 0, 3:9, 4:9] = 1
+    yield figures.show_images([panel, {"image": IMAGE[:1], "masks": masks, "names": True}], caption="Boxes and masks.")
+    yield figures.show_images([{"image": IMAGE[0], "pixels": True}] * 3, columns=2, caption="Three.")
+    yield figures.show_feature_maps([torch.rand(4, 6), torch.rand(2, 3)], titles=["P2", "P3"], caption="Maps.")
+    yield figures.show_curves(
+        {"a": ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, x_label="step", y_label="loss", caption="Two."
+    )
+    yield figures.show_counts({"anchors": 20_000, "masks": 0}, title="Fewer", caption="Counts.")
+
+
+FIGURES = list(all_figures())
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=range(len(FIGURES)))
+def test_a_figure_is_a_picture_on_a_white_card_with_its_caption(figure, monkeypatch):
+    image = Image.open(io.BytesIO(figure.png)).convert("RGB")
+    assert image.width >= figures.WIDTH * figures.DPI
+    assert all(image.getpixel(corner) == (255, 255, 255) for corner in ((0, 0), (image.width - 1, image.height - 1)))
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **kw: shown.append((data, kw["metadata"])))
+    figure._ipython_display_()
+    (picture, about), (words, _) = shown
+    kind = next(k for k in picture if k.startswith("image/"))
+    assert Image.open(io.BytesIO(base64.b64decode(picture[kind]))).format.lower() == kind.split("/")[1]
+    assert about[kind]["alt"] == figure.caption and figure.caption in picture["text/plain"]
+    assert figure.caption in words["text/html"] and figure.caption in words["text/plain"]
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=range(len(FIGURES)))
+def test_no_text_is_smaller_than_nine_points(figure):
+    texts = figure.drawing.findobj(matplotlib.text.Text)
+    assert all(t.get_fontsize() >= 9 for t in texts if t.get_text() and t.get_visible())
+
+
+@pytest.mark.parametrize("caption", ["", "  \n "])
+def test_an_empty_caption_is_refused(caption):
+    with pytest.raises(ValueError, match="caption"):
+        figures.show_strip("backbone", caption=caption)
+
+
+def test_unknown_parts_and_kinds_are_named():
+    with pytest.raises(ValueError, match="'neck'"):
+        figures.show_strip("neck", caption="x")
+    with pytest.raises(ValueError, match="'guess'"):
+        figures.show_images([{"image": IMAGE, "boxes": {"guess": torch.zeros(1, 4)}}], caption="x")
+    with pytest.raises(ValueError, match="shape"):
+        as_array(torch.zeros(2, 3, 4))
+
+
+def test_line_styles_repeat_what_colours_say():
+    assert set(LINES) <= set(PALETTE)
+    dashed = [kind for kind, style in LINES.items() if style != "-"]
+    assert dashed == ["proposal", "anchor", "ignored"]
+    assert len({PALETTE[kind] for kind in LINES}) == len(LINES)
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour):
+        channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colour", [*PALETTE.values(), *INSTANCES])
+def test_labels_read_on_every_colour(colour):
+    assert contrast(ink_on(colour), colour) >= 3.0
+    assert contrast(PALETTE["ink"], PALETTE["card"]) >= 7 and contrast(PALETTE["faint"], PALETTE["card"]) >= 4.5
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
+def test_any_image_becomes_rows_columns_colours(height, width, channels):
+    array = as_array(torch.rand(channels, height, width) * 3 - 1)
+    assert array.shape == (height, width, 3) and 0 <= array.min() and array.max() <= 1
+
+
+def test_small_png_keeps_the_colours_that_mean_something():
+    noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    noise[:2, :2] = [int(PALETTE["prediction"][i : i + 2], 16) for i in (1, 3, 5)]
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    kept = Image.open(io.BytesIO(small_png(buffer.getvalue(), 64))).convert("RGB")
+    assert kept.size == (80, 80)
+    assert np.abs(np.asarray(kept)[0, 0].astype(int) - noise[0, 0]).max() <= 24
+
+
+def test_photographs_are_stored_as_jpeg_and_drawings_as_png():
+    assert FIGURES[0].stored[0] == "image/png"
+    coins = skimage.data.coins() / 255
+    noisy = figures.show_images([{"image": coins}, {"image": coins}], caption="Two photographs.")
+    assert noisy.stored[0] == "image/jpeg" and len(noisy.stored[1]) < len(noisy.png)
+
+
+def test_figures_do_not_touch_the_readers_matplotlib():
+    before = dict(matplotlib.rcParams)
+    _ = figures.show_curves({"a": ([0, 1], [1, 2])}, x_label="x", y_label="y", caption="c").png
+    assert dict(matplotlib.rcParams) == before
+    assert isinstance(FIGURES[0], Figure)
