@@ -105,6 +105,7 @@ def measure(device: torch.device, quick: bool) -> Iterator[tuple[str, list[Point
 def plot(growth: dict[str, list[Point]], path: Path) -> None:
     """Write the plot: a panel for each axis, both implementations, both axes logarithmic."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     from mrcnn_edu.figures import PALETTE
 
@@ -114,6 +115,10 @@ def plot(growth: dict[str, list[Point]], path: Path) -> None:
         panel.loglog(values, theirs, "s--", color=PALETTE["ground truth"], label="torchvision")
         panel.loglog(values, ours, "o-", color=PALETTE["prediction"], label="mrcnn_edu")
         panel.set_xticks(values, [f"{value:,}" for value in values])
+        # Room enough that at least one of 1, 2, 5, 10, … is on the axis.
+        panel.set_ylim(min(ours + theirs) / 1.7, max(ours + theirs) * 1.7)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         panel.minorticks_off()
         panel.set(title=AXES[name].title, xlabel=AXES[name].label, ylabel="seconds")
         panel.grid(True, alpha=0.3)
