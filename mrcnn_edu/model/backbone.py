@@ -100,14 +100,14 @@ def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
     scale = γ / √(σ² + ε)        shift = β - μ·scale
 
-    Computed in float32: with ε = 0 a small variance in half precision is 0, and its root's inverse infinite.
+    Computed in float32: with ε = 0 a small variance in half precision is 0, and its root's inverse infinite. It stays
+    0 in a float32 model that was loaded from half-precision weights.
 
     returns  (C,) and (C,) float32
     source   Ioffe and Szegedy 2015, algorithm 2
     """
     variance = norm.running_var.float() + norm.eps  # (C,)
-    if norm.running_var.dtype == torch.float16:
-        variance = variance.clamp(min=HALF_TINY)  # (C,)
+    variance = torch.where(variance > 0, variance, HALF_TINY)  # (C,)
     scale = norm.weight.float() * variance.rsqrt()  # (C,)
     return scale, norm.bias.float() - norm.running_mean.float() * scale
 
