@@ -34,7 +34,7 @@ def select_detections(
     """
     counts = [len(p) for p in proposals]
     scores = class_logits.softmax(dim=-1).split(counts)
-    deltas = box_regression.view(len(class_logits), -1, 4).split(counts)
+    deltas = box_regression.view(*class_logits.shape, 4).split(counts)
     found = []
     for image_scores, image_deltas, image_proposals, size in zip(scores, deltas, proposals, image_sizes, strict=True):
         source, label = torch.where(image_scores[:, 1:] > config.box_score_thresh)

@@ -55,6 +55,8 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
         given = "none" if targets is None else len(targets)
         raise ValueError(f"there are {len(images)} images and {given} targets: give one target an image")
     for i, (image, target) in enumerate(zip(images, targets, strict=True)):
+        if not isinstance(target, dict):
+            raise TypeError(f"target of image {i} is a {type(target).__name__}: give a dict of boxes, labels, masks")
         for field in ("boxes", "labels", "masks"):
             if not isinstance(target.get(field), Tensor):
                 raise TypeError(f"target of image {i}: field {field!r} is missing or no tensor")

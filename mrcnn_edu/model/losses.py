@@ -112,9 +112,9 @@ def box_losses(
     """
     labels = torch.cat(labels)
     positive = torch.where(labels > 0)[0]
-    loss_classifier = F.cross_entropy(class_logits, labels)
+    loss_classifier = F.cross_entropy(class_logits, labels, reduction="sum") / max(1, len(labels))
     wanted = encode(torch.cat(gt_boxes), torch.cat(rois)[positive], weights)
-    predicted = box_regression.view(len(labels), -1, 4)[positive, labels[positive]]
+    predicted = box_regression.view(*class_logits.shape, 4)[positive, labels[positive]]
     box_sum = F.smooth_l1_loss(predicted, wanted, beta=SMOOTH_L1_BETA, reduction="sum")
     return {"loss_classifier": loss_classifier, "loss_box_reg": box_sum / max(1, len(labels))}
 

@@ -131,6 +131,7 @@ class MaskRCNN(nn.Module):
         images, targets  as for `forward`
         raises           ValueError or TypeError naming the image, the object, the field and the fix
         """
+        check_images(images)
         check_targets(images, targets, self.config.num_classes)
         batch = self._batch(images, training=True)
         targets = resize_targets(targets, batch)

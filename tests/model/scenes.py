@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from mrcnn_edu.model import Config, MaskRCNN, preset
+from mrcnn_edu.model import Config, MaskRCNN, preset, torchvision_twin
 
 
 def scene(draw: random.Random, height: int, width: int, objects: int, num_classes: int) -> tuple[Tensor, dict]:
@@ -95,6 +95,20 @@ def condition(model: MaskRCNN, images: list[Tensor], targets: list[dict], passes
         logits = stages.mask_logits.permute(0, 2, 3, 1).flatten(0, 2)
         spread(heads.mask_predictor.mask_fcn_logits, logits, 2.0)
     return model
+
+
+def fixed_twin(model: MaskRCNN) -> torch.nn.Module:
+    """torchvision's counterpart, with the right scales of its levels.
+
+    It infers them from the first image that it sees, and keeps them: a first image 66 pixels high, padded to 96, would
+    double the scales for every later one.
+    """
+    twin = torchvision_twin(model)
+    levels = {str(k): torch.zeros(1, 1, 64 // 2**k, 64 // 2**k) for k in range(model.config.num_levels)}
+    for pool in (twin.roi_heads.box_roi_pool, twin.roi_heads.mask_roi_pool):
+        pool(levels, [torch.tensor([[0.0, 0, 9, 9]])], [(256, 256)])
+        assert pool.scales == [1 / stride for stride in model.config.strides]
+    return twin
 
 
 def small_model(seed: int = 0, name: str = "lesson", **changes) -> MaskRCNN:

@@ -9,8 +9,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from mrcnn_edu.model import Config, MaskRCNN, preset, torchvision_twin
-from tests.model.scenes import condition, scenes
+from mrcnn_edu.model import Config, MaskRCNN, preset
+from tests.model.scenes import condition, fixed_twin, scenes
 
 # The heads of the ResNet-50 presets at a quarter of their width, so that many cases fit into little time.
 NARROW = {
@@ -106,7 +106,7 @@ def models(weights: Weights) -> tuple[MaskRCNN, nn.Module]:
         frozen = MaskRCNN(replace(config, norm="frozen", norm_eps=weights.frozen))
         frozen.load_state_dict(model.state_dict())
         model = frozen.eval()
-    twin = torchvision_twin(model)
+    twin = fixed_twin(model)
     for norm in (m for m in [*model.modules(), *twin.modules()] if isinstance(m, nn.BatchNorm2d)):
         norm.momentum = 0.0  # a training pass then leaves the statistics as they are
     return model, twin

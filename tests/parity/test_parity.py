@@ -15,8 +15,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mrcnn_edu.model import MaskRCNN, preset, torchvision_twin
-from tests.model.scenes import condition, scenes
+from mrcnn_edu.model import MaskRCNN, preset
+from tests.model.scenes import condition, fixed_twin, scenes
 from tests.parity.cases import CASES, Case, Weights, models
 from tests.parity.compare import (
     disagreements,
@@ -108,7 +108,7 @@ def test_the_real_sizes_agree(name):
     real = MaskRCNN(replace(model.config, **sizes, box_detections_per_img=20)).eval()
     real.load_state_dict(model.state_dict())
     images, targets = scenes(6, [(240, 310)], [8], 4)
-    assert check_detections(real, torchvision_twin(real), images) == 20
+    assert check_detections(real, fixed_twin(real), images) == 20
     assert real.stages(images).strides[-1][0] == (800 // 13 if name == "resnet50_fpn" else 32)
 
 
@@ -122,7 +122,7 @@ def test_other_residual_networks_agree(backbone):
     model = MaskRCNN(config)
     images, targets = scenes(2, [(100, 120), (96, 80)], [4, 3], 3)
     condition(model, images, targets)
-    twin = torchvision_twin(model)
+    twin = fixed_twin(model)
     check_features(model, twin, images)
     assert check_detections(model, twin, images) > 0
     check_losses(model, twin, images, targets, 3)
@@ -162,7 +162,7 @@ def test_gradients_agree(case: Case, fast: bool):
 def test_a_training_pass_moves_the_running_statistics_alike():
     torch.manual_seed(0)
     model = MaskRCNN(Weights("lesson", 0).config())
-    twin = torchvision_twin(model)
+    twin = fixed_twin(model)
     images, targets = Case(Weights("lesson", 0), 4).batch(model.config.num_classes)
     seeded_losses(twin, images, targets, 1)
     seeded_losses(model.use_fast_forms(False), images, targets, 1)
