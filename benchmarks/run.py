@@ -1,6 +1,6 @@
 """Measure the rows next to torchvision, print the table, write RESULTS.md and the plot beside this file.
 
-python -m benchmarks.run                     everything; about half an hour on two cores
+python -m benchmarks.run                     everything
 python -m benchmarks.run --rows paste resize two rows; nothing is written
 python -m benchmarks.run --quick             every row once; shows that all works, its times mean little
 """
