@@ -195,8 +195,16 @@ def _safetensors(path: Path) -> _Content:
         raise ValueError(f"{path} is truncated or no safetensors file ({error}): fetch or make it again") from error
     if "config" not in metadata:
         return _plain(path, state_dict)
-    names = json.loads(metadata.get("class_names", "null"))
-    return _Content(state_dict, Config.from_dict(json.loads(metadata["config"])), names and tuple(names))
+    return _described(path, state_dict, metadata["config"], metadata.get("class_names", "null"))
+
+
+def _described(path: Path, state_dict: dict, config: str | dict, names: str | list | None) -> _Content:
+    """Weights that bring their configuration and class names with them, as JSON or as plain values."""
+    try:
+        config, names = (json.loads(value) if isinstance(value, str) else value for value in (config, names))
+        return _Content(state_dict, Config.from_dict(config), names and tuple(names))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: the configuration in this file cannot be read: {error}") from error
 
 
 def _pickled(path: Path) -> _Content:
@@ -211,8 +219,7 @@ def _pickled(path: Path) -> _Content:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is truncated or no weights file ({error}): fetch or make it again") from error
     if isinstance(saved, dict) and "config" in saved and "model" in saved:
-        names = saved.get("class_names")
-        return _Content(saved.get("ema") or saved["model"], Config.from_dict(saved["config"]), names and tuple(names))
+        return _described(path, saved.get("ema") or saved["model"], saved["config"], saved.get("class_names"))
     return _plain(path, saved)
 
 
