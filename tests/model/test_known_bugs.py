@@ -297,7 +297,7 @@ def train_a_little(seed: int) -> tuple[list[float], dict]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        history.append(float(loss))
+        history.append(loss.item())
     return history, model.state_dict()
 
 
