@@ -116,7 +116,7 @@ def folded_conv(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     """norm(conv(x)) as one convolution, for a normalisation with fixed statistics.
 
     x        (B, C, H, W)
-    returns  (B, C, h, w)
+    returns  (B, C', h, w)
     """
     scale, shift = scale_and_shift(norm)
     weight = (conv.weight * scale[:, None, None, None]).to(conv.weight.dtype)

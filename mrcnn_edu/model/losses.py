@@ -124,9 +124,10 @@ def mask_targets(
 ) -> Tensor:
     """What the mask head should say: the ground truth's mask, read by RoIAlign within the proposal. Soft values.
 
-    Each bin is read at as many points as it is long, rounded up, so that no pixel of a large mask is skipped.
-    RoIAlign is two matrix products, Y · mask · Xᵀ; only a few masks at a time become floats. Where the image was
-    resized its masks would have to follow, by nearest neighbour; that is folded into Y and X, so they stay as they are.
+    Each bin is read at as many points as it is long, rounded up, so that no pixel of a large mask is skipped. Small
+    masks are resized with their image and read by torchvision's operator. For large ones, which it reads pixel by
+    pixel and wants as floats all at once, RoIAlign is two matrix products, Y · mask · Xᵀ, on a few masks at a time,
+    and their resizing, by nearest neighbour, is folded into Y and X.
 
     gt_masks      (G, H, W) uint8
     matched_idxs  (R,) the mask of each RoI
@@ -137,7 +138,7 @@ def mask_targets(
     """
     old = tuple(gt_masks.shape[-2:])
     height, width = size = size or old
-    if rois.device.type != "cpu":
+    if rois.device.type != "cpu" or len(gt_masks) * height * width <= MASK_CHUNK:
         indexed = torch.cat([matched_idxs[:, None].to(rois), rois], dim=1)  # (R, 5)
         masks = resize_masks(gt_masks, size)[:, None].to(rois)
         return torchvision.ops.roi_align(masks, indexed, side, 1.0)[:, 0]  # (R, M, M)

@@ -62,12 +62,14 @@ def test_mask_targets_of_nothing():
     assert mask_targets(masks, none, torch.zeros(0, 4), 28, (40, 60)).shape == (0, 28, 28)
 
 
-def test_few_masks_at_a_time_change_nothing(monkeypatch):
+@pytest.mark.parametrize("size", [None, (80, 71), (23, 50)])
+@pytest.mark.parametrize("chunk", [1, 40 * 50 * 2])
+def test_matrices_read_large_masks_as_the_operator_reads_small_ones(monkeypatch, size, chunk):
     masks, rois = torch.rand(3, 40, 50).gt(0.5).to(torch.uint8), random_boxes(11, 30)
     matched = torch.arange(11) % 3
-    whole = mask_targets(masks, matched, rois, 14)
-    monkeypatch.setattr(losses, "MASK_CHUNK", 40 * 50 * 2)
-    assert torch.equal(mask_targets(masks, matched, rois, 14), whole)
+    by_operator = mask_targets(masks, matched, rois, 14, size)
+    monkeypatch.setattr(losses, "MASK_CHUNK", chunk)
+    assert torch.allclose(mask_targets(masks, matched, rois, 14, size), by_operator, atol=2e-6)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
