@@ -48,7 +48,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FEATURE_MAP = "viridis"  # perceptually even, and rising in lightness
 WIDTH = 8.6  # inches: about 860 CSS pixels, a laptop's notebook column
 DPI = 100
-HEAVY = 40_000  # bytes; a lesson has 600 KB for all its outputs
+HEAVY = 30_000  # bytes; a lesson has 600 KB for all its outputs
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -93,13 +93,14 @@ class Figure:
 
     @functools.cached_property
     def stored(self) -> tuple[str, bytes]:
-        """(mime type, bytes) for the notebook: PNG, or JPEG where photographs would make the PNG heavy."""
+        """(mime type, bytes) for the notebook: the fine PNG, or where that is heavy the lighter of PNG and JPEG."""
         if len(self.png) <= HEAVY:
             return "image/png", self.png
-        buffer = io.BytesIO()
-        picture = Image.open(io.BytesIO(self._render(DPI))).convert("RGB")
-        picture.save(buffer, "JPEG", quality=84, subsampling=0, optimize=True)
-        return "image/jpeg", buffer.getvalue()
+        plain, jpeg = self._render(DPI), io.BytesIO()
+        picture = Image.open(io.BytesIO(plain)).convert("RGB")
+        picture.save(jpeg, "JPEG", quality=82, subsampling=0, optimize=True, progressive=True)
+        forms = ("image/png", small_png(plain)), ("image/jpeg", jpeg.getvalue())
+        return min(forms, key=lambda form: len(form[1]))
 
     def _render(self, dpi: float) -> bytes:
         buffer = io.BytesIO()
@@ -220,9 +221,10 @@ def draw_boxes(axes, boxes, kind: str = "prediction", labels=None, width: float 
 
 
 def tag(axes, x: float, y: float, text: str, colour: str) -> None:
-    """A label in a filled pill, its lower left corner at (x, y)."""
+    """A label in a filled pill on the box corner (x, y): above it, or below where it would run into the title."""
+    at_top = y < 0.1 * max(axes.get_ylim())
     pill = {"boxstyle": "round,pad=0.18,rounding_size=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
-    axes.text(x, y, text, fontsize=9, color=ink_on(colour), va="bottom", ha="left", bbox=pill, clip_on=False)
+    axes.text(x, y, text, fontsize=9, color=ink_on(colour), va="top" if at_top else "bottom", bbox=pill)
 
 
 def ink_on(colour: str) -> str:

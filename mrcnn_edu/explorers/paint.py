@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from mrcnn_edu.figures import FEATURE_MAP, PALETTE, ink_on, small_png
 
@@ -185,13 +185,17 @@ class Sheet:
         x1, y1, x2, y2 = (round(v * SCALE) for v in top_left)
         size = max(x2 - x1, 1), max(y2 - y1, 1)
         grey = Image.fromarray((mask * 255).round().astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-        inside = grey.point(lambda v: 255 if v >= 128 else 0)
-        tint = inside.point(lambda v: round(v * share))
-        self.image.paste(Image.new("RGB", size, colour), (x1, y1), tint)
-        rim = max(int(line * SCALE) // 2 * 2 + 1, 3)
-        inner = np.asarray(inside.filter(ImageFilter.MinFilter(rim)))
-        edge = Image.fromarray(np.asarray(inside) - inner)
-        self.image.paste(Image.new("RGB", size, colour), (x1, y1), edge)
+        inside = np.asarray(grey) >= 128
+        rim = max(round(line * SCALE / 2), 1)
+        deep = np.pad(inside, rim)
+        deep = (
+            deep[rim:-rim, 2 * rim :]
+            & deep[rim:-rim, : -2 * rim]
+            & deep[2 * rim :, rim:-rim]
+            & deep[: -2 * rim, rim:-rim]
+        )
+        alpha = np.where(inside & ~deep, 255, np.where(inside, round(255 * share), 0)).astype(np.uint8)
+        self.image.paste(Image.new("RGB", size, colour), (x1, y1), Image.fromarray(alpha))
 
     def live(self) -> bytes:
         """The card for the screen: JPEG at full colour resolution, which takes a tenth of PNG's time."""
@@ -204,7 +208,7 @@ class Sheet:
         width, height = self.size
         buffer = io.BytesIO()
         self.image.resize((round(width), round(height)), Image.Resampling.LANCZOS).save(buffer, "PNG", compress_level=1)
-        return small_png(buffer.getvalue(), 192)
+        return small_png(buffer.getvalue(), 144)
 
 
 def subscripts(formula: str, depth: int = 0):

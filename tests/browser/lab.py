@@ -83,7 +83,13 @@ class Picture:
 
     def wait_for_words(self, piece: str) -> None:
         self.page.locator(f'.mrcnn-canvas[aria-label*="{piece}"]').wait_for(timeout=20_000)
-        self.page.wait_for_timeout(150)  # the bytes come in the message before the words; the image is decoded after it
+
+    def wait_for_other_data(self, before: str) -> None:
+        for _ in range(50):
+            if self.data() != before:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError("the picture did not change")
 
     def click_at(self, x: float, y: float) -> None:
         """Click at a share of the width and height."""
