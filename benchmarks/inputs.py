@@ -107,3 +107,22 @@ def to_device(value, device: torch.device):
     if isinstance(value, dict):
         return type(value)((name, to_device(one, device)) for name, one in value.items())
     return [to_device(one, device) for one in value]
+
+
+def four_photographs() -> tuple[list[Tensor], list[dict], str]:
+    """Four images of at most 320 pixels with their targets, and where they are from.
+
+    The first fruit photographs where MRCNN_EDU_DATA leads to them, else generated scenes of 240 × 240.
+    """
+    from mrcnn_edu.datasets import FruitsNuts
+
+    if not os.environ.get("MRCNN_EDU_DATA"):
+        images, targets = scenes(4, objects=9, size=240)
+        for target in targets:
+            target["labels"] = target["labels"].clamp(max=3)
+        return images, targets, "4 generated scenes of 240 × 240"
+    dataset = FruitsNuts("train")
+    samples = [dataset[i] for i in range(4)]
+    fields = ("boxes", "labels", "masks")
+    targets = [{name: target[name].as_subclass(Tensor) for name in fields} for _, target in samples]
+    return [image.as_subclass(Tensor) for image, _ in samples], targets, "4 fruit photographs of 320 × 240"

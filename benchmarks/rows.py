@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -146,6 +146,21 @@ def lesson_training(device: torch.device, bfloat16: bool) -> Case:
     return training_case(lesson_model(device), images, targets, what, device, bfloat16)
 
 
+def fruit_training(device: torch.device, bfloat16: bool) -> Case:
+    """A training step as the recipe of the fruit photographs has it."""
+    images, targets, source = inputs.four_photographs()
+    counts = sum(len(target["labels"]) for target in targets) / len(targets)
+    model = lesson_model(device, num_classes=4, min_size=(240,), max_size=320)
+    return training_case(model, images, targets, f"{source}, {counts:.1f} objects each", device, bfloat16)
+
+
+def fruit_recipe(device: torch.device, bfloat16: bool) -> Case:
+    """The same, ours in the bfloat16 that the recipe asks for, torchvision's in its own float32."""
+    case = fruit_training(device, False)
+    what = f"{case.inputs}; ours in bfloat16, torchvision's in float32"
+    return replace(case, ours=fruit_training(device, True).ours, inputs=what, counted=False)
+
+
 def resnet50_training(device: torch.device, bfloat16: bool) -> Case:
     """A training step of the preset resnet50_fpn on one photograph with six objects."""
     image, source = inputs.photo()
@@ -235,6 +250,8 @@ def resizing(device: torch.device, bfloat16: bool) -> Case:
 BOTH = ("float32", "bfloat16")
 ROWS = {
     "lesson-train": Row("lesson preset, training step, batch 8", lesson_training, 2.0, precisions=BOTH),
+    "fruit-train": Row("lesson preset, fruit training step, batch 4", fruit_training, 2.0),
+    "fruit-recipe": Row("the same as the recipe runs it, in bfloat16", fruit_recipe, 2.0),
     "r50-infer": Row("R50-FPN, inference, one photograph", inference, 1.3, share=0.85, precisions=BOTH),
     "r50-train": Row("R50-FPN, training step, one photograph", resnet50_training, 1.3, precisions=BOTH),
     "roialign": Row("RoIAlign of 1000 RoIs, forward", roi_align_forward, 3.0),
