@@ -32,15 +32,25 @@ class Lesson:
             item.hover()
         item.click()
 
+    def go_to_cell(self, number: int) -> None:
+        """Select a cell with the keyboard, as a reader would; what is far from the screen is not drawn by the lab."""
+        self.page.locator(".jp-NotebookPanel .jp-Cell").first.click(position={"x": 5, "y": 5})
+        for _ in range(number):
+            self.page.keyboard.press("ArrowDown")
+
     def run_all(self, timeout: float = 300) -> None:
-        """Run all cells and wait until each has its number."""
+        """Forget the stored outputs, run all cells, and wait until the kernel has nothing left to do."""
+        self.menu("Edit", "Clear Outputs of All Cells")
         self.menu("Run", "Run All Cells")
-        script = """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea .jp-InputPrompt')];
-            return prompts.length > 0 && prompts.every((p) => /\\[\\d+\\]/.test(p.textContent));
-        }"""
-        self.page.wait_for_timeout(1000)
-        self.page.wait_for_function(script, timeout=timeout * 1000, polling=500)
+        status = self.page.locator(".jp-StatusBar-Left")
+        status.get_by_text("Busy").wait_for(timeout=60_000)
+        quiet = 0
+        for _ in range(int(timeout / 0.5)):
+            quiet = quiet + 1 if "Idle" in status.inner_text() else 0
+            if quiet == 6:
+                return
+            self.page.wait_for_timeout(500)
+        raise AssertionError(f"the lesson still runs after {timeout:.0f} s")
 
     def errors(self) -> list[str]:
         """Texts of error and stderr outputs, and of widgets that did not come up."""

@@ -87,6 +87,7 @@ def answer_the_question(page) -> None:
 
 def test_lesson_00_runs_and_answers_in_jupyterlab(page, jupyterlab):
     lesson = Lesson(page, jupyterlab, "00_start_here.ipynb")
+    lesson.go_to_cell(4)
     page.locator(".jp-RenderedImage img").first.wait_for()  # stored stills show before anything runs
     lesson.run_all()
     assert lesson.errors() == []
