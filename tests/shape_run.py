@@ -65,6 +65,9 @@ def run_readable_forms() -> None:
     masks = torch.zeros(2, 6, 8, dtype=torch.uint8)
     images.resize_masks(masks, (12, 9))
     # Tensors without data take the road of a GPU's.
+    whole, losses.MASK_CHUNK = losses.MASK_CHUNK, 1
+    losses.mask_targets(masks, torch.zeros(3, dtype=torch.int64), corners, 28)
+    losses.MASK_CHUNK = whole
     losses.mask_targets(masks.to("meta"), torch.zeros(3, dtype=torch.int64, device="meta"), corners.to("meta"), 28)
 
 

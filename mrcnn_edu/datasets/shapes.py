@@ -65,6 +65,7 @@ class Canvas:
 
     @property
     def size(self) -> int:
+        """Side of the picture, pixels."""
         return self.owner.shape[0]
 
 
@@ -184,6 +185,7 @@ def random_shadow(dice: Dice, probability: float) -> tuple[float, float, float, 
 
 
 def random_radius(dice: Dice, style: Style, size: int, kind: str) -> float:
+    """Radius of the circle around a new object, pixels."""
     small, large = style.diameter
     # Large ones more often than small ones: below some 16 pixels, a mask of 28 × 28 cells that is pasted back loses
     # a fifth of its IoU to rounding, and scenes full of those would measure the rounding, not the model.

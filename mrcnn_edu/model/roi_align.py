@@ -168,7 +168,7 @@ def merge_cells(cells: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     Where samples are at most a cell apart, the 2·S reads of a bin fall on S + 1 neighbours.
 
     cells, weights  (R, P, S, 2), from `axis_samples`
-    returns         (R, P, S + 1) each, or (R, P, 2·S) where some bin is too long
+    returns         the same as three axes, the last of S + 1 cells, or of 2·S where some bin is too long for that
     """
     samples = cells.shape[2]
     first = cells[:, :, :1, 0]  # (R, P, 1)
