@@ -228,7 +228,9 @@ class PyramidRoIAlign(nn.Module):
         maps = [features[str(level)].float() for level in range(len(self.scales))]
         rois = to_rois(boxes)  # (R, 5)
         levels = self.levels(rois[:, 1:])  # (R,)
-        if self.fast and rois.device.type == "cpu":
+        reads = len(rois) * (2 * self.sampling_ratio * self.output_size) ** 2
+        # The bags need one table of all maps; for fewer reads than it has rows it is not worth making.
+        if self.fast and rois.device.type == "cpu" and reads >= sum(x[:, 0].numel() for x in maps):
             return pyramid_roi_align(maps, rois, levels, self.output_size, self.scales, self.sampling_ratio)
         kernel = torchvision.ops.roi_align if self.fast else roi_align
         pooled = rois.new_zeros(len(rois), maps[0].shape[1], self.output_size, self.output_size)
