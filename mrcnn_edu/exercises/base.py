@@ -164,6 +164,7 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
 
 
 def all_inputs(task: Exercise):
+    """The fixed cases of a task, then 20 random ones, the same on every run."""
     yield from task.cases
     if task.draw is not None:
         generator = np.random.default_rng(0)
@@ -172,6 +173,7 @@ def all_inputs(task: Exercise):
 
 
 def call(function: Callable, inputs: tuple):
+    """Call a function with copies of the inputs."""
     return function(*copy.deepcopy(inputs))
 
 

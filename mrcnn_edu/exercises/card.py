@@ -93,6 +93,7 @@ def span(value: torch.Tensor) -> str:
 
 
 def brief(number: float) -> str:
+    """A number to three digits; "almost 0" below a thousandth."""
     return "almost 0" if 0 < abs(number) < 1e-3 else f"{number:.3g}"
 
 

@@ -17,6 +17,7 @@ add_question(
 
 
 def output_shapes(height, width, found, classes):
+    """Shapes of the four tables that describe `found` objects."""
     return {
         "boxes": (found, 4),
         "labels": (found,),
@@ -128,6 +129,7 @@ SHELF.add(
 
 
 def class_map(labels, masks):
+    """Class number of every pixel (H, W), 0 for the background, from labels (N,) and masks (N, H, W)."""
     answer = torch.zeros(masks.shape[1:], dtype=torch.int64)
     for label, mask in zip(labels, masks, strict=True):
         answer[mask] = label
@@ -135,18 +137,22 @@ def class_map(labels, masks):
 
 
 def instance_numbers(labels, masks):
+    """A wrong answer: the object's number instead of its class."""
     return class_map(torch.arange(1, len(labels) + 1), masks)
 
 
 def foreground_only(labels, masks):
+    """A wrong answer: object or not, without the class."""
     return masks.any(dim=0).long()
 
 
 def labels_added(labels, masks):
+    """A wrong answer: labels add up where masks overlap."""
     return (masks * labels[:, None, None]).sum(dim=0)
 
 
 def masks_counted(labels, masks):
+    """A wrong answer: how many masks cover each pixel."""
     return masks.sum(dim=0)
 
 
@@ -220,35 +226,43 @@ SHELF.add(
 
 
 def count_instances(semantic, labels, masks, wanted):
+    """How many objects of class `wanted` there are."""
     return int((labels == wanted).sum())
 
 
 def classes_counted(semantic, labels, masks, wanted):
+    """A wrong answer: takes the class map for a list of instances."""
     return len(semantic[semantic > 0].unique())
 
 
 def regions_counted(semantic, labels, masks, wanted):
+    """A wrong answer: objects that touch count once."""
     return int(connected_components((semantic == wanted).numpy(), connectivity=2).max())
 
 
 def all_counted(semantic, labels, masks, wanted):
+    """A wrong answer: ignores the class."""
     return len(masks)
 
 
 def pixels_counted(semantic, labels, masks, wanted):
+    """A wrong answer: counts pixels, not objects."""
     return int((semantic == wanted).sum())
 
 
 def presence(semantic, labels, masks, wanted):
+    """A wrong answer: whether the class is there, not how often."""
     return int((semantic == wanted).any())
 
 
 def random_count(generator):
+    """Arguments of `count_instances` for a random scene."""
     labels, masks = random_scene(generator)
     return class_map(labels, masks), labels, masks, int(generator.integers(1, 5))
 
 
 def counted(labels, masks, wanted):
+    """Arguments of `count_instances`, the class map made from labels and masks."""
     return class_map(labels, masks), labels, masks, wanted
 
 

@@ -32,6 +32,7 @@ def read() -> dict[str, str]:
 
 
 def set_aside(path: Path, reason: str) -> dict[str, str]:
+    """Keep an unreadable file under another name, say so, and begin with nothing."""
     other = path.with_suffix(".unreadable.json")
     try:
         path.replace(other)

@@ -27,6 +27,7 @@ DASHES = {"anchor": (6, 4), "proposal": (11, 4), "ignored": (2, 3)}
 
 @cache
 def font(weight: str, size: float) -> ImageFont.FreeTypeFont:
+    """One of FONTS in a size in CSS pixels."""
     # matplotlib carries these, so that every machine draws the same letters.
     return ImageFont.truetype(
         str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / FONTS[weight]), round(size * SCALE)
@@ -35,6 +36,7 @@ def font(weight: str, size: float) -> ImageFont.FreeTypeFont:
 
 @cache
 def colour_table() -> np.ndarray:
+    """The 256 colours of feature maps, (256, 3) uint8."""
     return (matplotlib.colormaps[FEATURE_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)  # (256, 3)
 
 

@@ -15,6 +15,7 @@ STAGE_OF_ROW = (1, 2, 3, 4, 4, 5)
 
 
 def stage_at(x: float, y: float) -> int | None:
+    """The stage whose row lies under a point of the card, or None."""
     left, top, width, height = PANEL
     if left <= x < left + width and top <= y < top + height:
         return STAGE_OF_ROW[int((y - top) / EACH)]
@@ -22,6 +23,7 @@ def stage_at(x: float, y: float) -> int | None:
 
 
 def size(box) -> str:
+    """Width × height of a box in whole pixels."""
     return f"{box[2] - box[0]:.0f} × {box[3] - box[1]:.0f}"
 
 

@@ -111,6 +111,7 @@ def draw(sheet: Sheet, scene: Scene, stage: int, instance: int) -> None:
 
 
 def breadcrumb(sheet: Sheet, stage: int) -> None:
+    """The six stages as a line of pills, the present one dark."""
     left, top, width, height = BREADCRUMB
     each = width / len(STAGES)
     for number, name in enumerate(STAGES):
@@ -123,6 +124,7 @@ def breadcrumb(sheet: Sheet, stage: int) -> None:
 
 
 def title(scene: Scene, stage: int, walk: Walk | None) -> str:
+    """The finding of a stage, with its numbers."""
     found = len(scene.walks)
     return (
         f"A picture of {scene.photo.width} × {scene.photo.height} pixels is a table of numbers",
@@ -135,6 +137,7 @@ def title(scene: Scene, stage: int, walk: Walk | None) -> str:
 
 
 def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
+    """How to read the picture of a stage."""
     if walk is None:
         return "The model found no object here. The stages before show how far it came."
     level, anchor_level = scene.pyramid[walk.roi_level], scene.pyramid[walk.level]
@@ -239,6 +242,7 @@ def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) 
 
 
 def cell_of(scene: Scene, walk: Walk) -> tuple[float, float, float, float]:
+    """The cell of a walk's anchor, in pixels of the resized image."""
     sy, sx = scene.pyramid[walk.level].stride
     return walk.column * sx, walk.row * sy, (walk.column + 1) * sx, (walk.row + 1) * sy
 

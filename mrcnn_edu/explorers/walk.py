@@ -114,6 +114,7 @@ def walk_back(stages, detection: int, image: int = 0) -> Walk:
 
 
 def numbers(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor as a float32 array on the CPU."""
     return tensor.detach().float().cpu().numpy()
 
 

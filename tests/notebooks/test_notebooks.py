@@ -111,13 +111,19 @@ def test_the_setup_cell_is_the_same_in_every_lesson(lesson):
 
 
 def test_links_into_the_package_lead_to_files_and_lines(lesson):
-    stored = json.dumps([cell.get("outputs", []) for cell in code_cells(lesson)]) + "".join(
-        c.source for c in lesson.cells
-    )
-    for path, line in re.findall(r"/blob/main/(mrcnn_edu/[\w/]+\.py)(?:#L(\d+))?", stored):
-        file = ROOT / path
-        assert file.is_file(), path
-        assert not line or int(line) <= len(file.read_text().splitlines())
+    tables = [
+        o.data["text/markdown"] for c in code_cells(lesson) for o in c.outputs if "text/markdown" in o.get("data", {})
+    ]
+    for path in re.findall(
+        r"/blob/main/(mrcnn_edu/[\w/]+\.py)", "".join(tables) + "".join(c.source for c in lesson.cells)
+    ):
+        assert (ROOT / path).is_file(), path
+    linked = [
+        found for table in tables for found in re.findall(r"\[`(.+?)`\]\(\S+/blob/main/(\S+\.py)#L(\d+)\)", table)
+    ]
+    assert linked, "no card links a line of code"
+    for code, path, line in linked:
+        assert code in (ROOT / path).read_text().splitlines()[int(line) - 1], f"{path}:{line} moved: make notebooks"
 
 
 def test_the_parts_stand_in_their_order(lesson):
