@@ -38,15 +38,15 @@ class Weights:
         draw = random.Random(f"{self.preset} {self.seed}")
         changes = {
             "num_classes": draw.choice([2, 3, 5, 8]),
-            "min_size": draw.choice([(96,), (112,), (128,), (96, 112, 128)]),
-            "max_size": draw.choice([160, 200, 256]),
+            "min_size": draw.choice([(64,), (80,), (96,), (64, 80, 96)]),
+            "max_size": draw.choice([112, 128, 160]),
             "box_detections_per_img": draw.choice([15, 30, 100]),
         }
         if self.preset != "lesson":
             changes |= {
                 "num_classes": draw.choice([2, 5, 21, 91]),
-                "min_size": (96,),
-                "max_size": 160,
+                "min_size": draw.choice([(64,), (80,)]),
+                "max_size": 128,
                 "rpn_pre_nms_top_n_train": 100,
                 "rpn_pre_nms_top_n_test": 100,
                 "rpn_post_nms_top_n_train": 60,
@@ -75,7 +75,7 @@ class Case:
         """One to three images of any sizes with 0 to 12 objects; in one batch of ten there are none at all."""
         draw = random.Random(str(self))
         count = draw.choice([1, 2, 3] if self.weights.preset == "lesson" else [1, 1, 2, 2, 3])
-        sizes = [(draw.randint(60, 180), draw.randint(60, 180)) for _ in range(count)]
+        sizes = [(draw.randint(40, 150), draw.randint(40, 150)) for _ in range(count)]
         all_empty = self.seed == 0
         objects = [0 if all_empty or draw.random() < 0.15 else draw.randint(1, 12) for _ in range(count)]
         return scenes(draw.randrange(2**31), sizes, objects, num_classes)
@@ -101,7 +101,7 @@ def models(weights: Weights) -> tuple[MaskRCNN, nn.Module]:
     torch.manual_seed(weights.seed)
     config = weights.config()
     model = MaskRCNN(config)
-    condition(model, *scenes(weights.seed, [(120, 150), (150, 120)], [5, 6], config.num_classes))
+    condition(model, *scenes(weights.seed, [(90, 120), (120, 90)], [5, 6], config.num_classes))
     if weights.frozen is not None:
         frozen = MaskRCNN(replace(config, norm="frozen", norm_eps=weights.frozen))
         frozen.load_state_dict(model.state_dict())
