@@ -93,14 +93,13 @@ class Figure:
 
     @functools.cached_property
     def stored(self) -> tuple[str, bytes]:
-        """(mime type, bytes) for the notebook: the fine PNG, or where that is heavy the lighter of PNG and JPEG."""
+        """(mime type, bytes) for the notebook: PNG, or JPEG where photographs would make the PNG heavy."""
         if len(self.png) <= HEAVY:
             return "image/png", self.png
-        plain, jpeg = self._render(DPI), io.BytesIO()
-        picture = Image.open(io.BytesIO(plain)).convert("RGB")
-        picture.save(jpeg, "JPEG", quality=82, subsampling=0, optimize=True, progressive=True)
-        forms = ("image/png", small_png(plain)), ("image/jpeg", jpeg.getvalue())
-        return min(forms, key=lambda form: len(form[1]))
+        buffer = io.BytesIO()
+        picture = Image.open(io.BytesIO(self._render(DPI))).convert("RGB")
+        picture.save(buffer, "JPEG", quality=78, subsampling=0, optimize=True, progressive=True)
+        return "image/jpeg", buffer.getvalue()
 
     def _render(self, dpi: float) -> bytes:
         buffer = io.BytesIO()

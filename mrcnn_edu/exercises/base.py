@@ -103,10 +103,12 @@ class Shelf:
     hints_shown: dict[str, int] = field(default_factory=dict)
 
     def add(self, exercise: Exercise) -> Exercise:
+        """Put an exercise on the shelf, under its name."""
         self.known[exercise.name] = exercise
         return exercise
 
     def find(self, name: str) -> Exercise:
+        """The exercise of that name. Raises KeyError naming the ones there are."""
         if name not in self.known:
             raise KeyError(f"no exercise is called {name!r}; there are {', '.join(sorted(self.known))}")
         return self.known[name]

@@ -60,6 +60,7 @@ class Explorer:
         """An arrow key, by its name in the browser."""
 
     def get(self, name: str):
+        """The value of a control."""
         return self.controls[name].value
 
     def set(self, **values) -> "Explorer":

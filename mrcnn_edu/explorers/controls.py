@@ -48,6 +48,7 @@ class Choice(Control):
 
     @property
     def value(self):
+        """What the control holds now."""
         return self.widget.value
 
     def set(self, value) -> None:
@@ -64,6 +65,7 @@ class Choice(Control):
             self.widget.value = chosen
 
     def sweep(self):
+        """The values that a sweep visits, both ends among them."""
         return list(self.options)
 
 
@@ -92,6 +94,7 @@ class Number(Control):
 
     @property
     def value(self):
+        """What the control holds now."""
         return self.slider.value
 
     def set(self, value) -> None:
@@ -117,6 +120,7 @@ class Number(Control):
             self.on_change = called
 
     def sweep(self, steps: int = 12):
+        """The values that a sweep visits, both ends among them."""
         low, high = self.slider.min, self.slider.max
         stride = max((high - low) / steps, self.slider.step)
         values = [low + i * stride for i in range(int((high - low) / stride) + 1)]

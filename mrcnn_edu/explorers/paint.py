@@ -121,6 +121,7 @@ class Sheet:
             line = longer
 
     def length(self, words: str, size=13, weight="regular") -> float:
+        """Width of words on the card."""
         return font(weight, size).getlength(words) / SCALE
 
     def formula(self, right, y, formula: str, size=15, fill=PALETTE["ink"]) -> None:
@@ -133,18 +134,22 @@ class Sheet:
             x += self.length(words, s, "serif")
 
     def fill(self, box, colour: str, radius=0, outline=None, width=1) -> None:
+        """A filled rectangle (x1, y1, x2, y2), its corners rounded by `radius`."""
         place = [v * SCALE for v in box]
         line = max(round(width * SCALE), 1)
         self.pen.rounded_rectangle(place, radius * SCALE, fill=colour, outline=outline, width=line)
 
     def line(self, points, colour: str, width=1.5) -> None:
+        """A line through points x, y, x, y, …"""
         self.pen.line([v * SCALE for v in points], fill=colour, width=max(round(width * SCALE), 1))
 
     def dot(self, x, y, radius, colour, outline=None) -> None:
+        """A filled circle."""
         place = [(v * SCALE) for v in (x - radius, y - radius, x + radius, y + radius)]
         self.pen.ellipse(place, fill=colour, outline=outline)
 
     def arrow(self, x1, y1, x2, y2, colour: str, width=2, head=7) -> None:
+        """A line with a filled head at its end."""
         length = max(np.hypot(x2 - x1, y2 - y1), 1e-6)
         ux, uy = (x2 - x1) / length, (y2 - y1) / length
         bx, by = x2 - ux * head, y2 - uy * head

@@ -41,6 +41,7 @@ class Scene:
 
     @classmethod
     def run(cls, model, image: torch.Tensor, score: float) -> "Scene":
+        """Run the model on one (3, H, W) image and keep detections with at least `score`."""
         stages = model.stages([image])
         found = stages.detections[0]
         shown = [i for i, s in enumerate(found["scores"].tolist()) if s >= score]
