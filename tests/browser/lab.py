@@ -15,6 +15,7 @@ class Lesson:
     def __init__(self, page, server, name: str):
         self.page, self.name = page, name
         page.set_viewport_size({"width": 1366, "height": 768})
+        page.set_default_timeout(90_000)  # two busy cores can take half a minute for one click
         # The badge lives on the internet; tests must not.
         page.route(BADGE, lambda route: route.fulfill(content_type="image/svg+xml", body=EMPTY_SVG))
         page.goto(server.notebook_url(name))
