@@ -22,10 +22,11 @@ draw the same samples. The share of GEMM rate is (operations of the convolutions
 them) / time / (rate of a large float32 matrix product in the same rounds). Memory is the peak above what stood in
 memory before the first call, each implementation in a fresh process. On a GPU float32 means float32, without TF32.
 
-The weights are random and seeded. In the R50-FPN rows the last normalisation of each residual block is scaled by 0.2 and
-the class scores by 30, so that the photograph gives detections as a trained model's would. When the losses are compared,
-both heads get torchvision's proposals: among those of random weights two often tie at the threshold of NMS, and one that
-is kept or not changes which are sampled. At most 1 % of our own proposals may lack a partner within 1e-3 px.
+The weights are random and seeded. In the R50-FPN rows the last normalisation of each residual block is scaled by 0.2
+and the class scores by 30, so that the photograph gives detections as a trained model's would. When the losses are
+compared, both heads get torchvision's proposals: among those of random weights two often tie at the threshold of NMS,
+and one that is kept or not changes which are sampled. At most 1 % of our own proposals may lack a partner within
+1e-3 px.
 """
 
 
