@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import tempfile
 
 # One thread a worker: two workers on two cores would otherwise fight over them. Has to stand before torch is imported.
@@ -75,6 +76,9 @@ def pytest_make_collect_report(collector):
 
 
 def pytest_configure(config):
+    # A shell starts its background jobs with Ctrl-C ignored; the tests of Ctrl-C need what a terminal gives.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     required_tags()
     # Lessons that run as tests, and the exercises' own tests, must not mark anything as done for who runs them.
     os.environ.setdefault("MRCNN_EDU_PROGRESS", os.path.join(tempfile.mkdtemp(), "progress.json"))

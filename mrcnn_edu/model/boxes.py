@@ -12,6 +12,9 @@ from torch import Tensor
 # dw and dh are clamped from above only, so that exp cannot overflow: no box grows more than 62.5 times.
 MAX_LOG_RATIO = math.log(1000.0 / 16)
 
+# So many boxes torchvision's batched NMS moves apart on a CPU; for fewer than the first number the loop does not pay.
+FEW_BOXES, MOVED_BOXES = 200, 1000
+
 # One chunk of the (G, N) table of IoUs holds at most this many numbers (8 MiB of float32).
 IOU_CHUNK = 2**21
 
@@ -149,9 +152,21 @@ def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: fl
     torchvision's `batched_nms`, in float32 whatever the scores' precision: half-precision coordinates are off by
     whole pixels, and the operator has no half-precision form on a CPU.
 
+    Up to 1000 boxes torchvision moves the groups apart and runs one NMS, which compares each box with all others. On
+    a CPU the same moved boxes go through it here one group at a time: the same boxes are kept in a third of the time.
+
     boxes    (N, 4) xyxy, pixels
     scores   (N,)
     groups   (N,) int64
     returns  (n,) int64, indices of the kept boxes, best first
     """
-    return torchvision.ops.batched_nms(boxes.float(), scores.float(), groups, iou_threshold)
+    boxes, scores = boxes.float(), scores.float()
+    if boxes.device.type != "cpu" or not FEW_BOXES < len(boxes) <= MOVED_BOXES:
+        return torchvision.ops.batched_nms(boxes, scores, groups, iou_threshold)
+    moved = boxes + (groups.to(boxes) * (boxes.max() + 1))[:, None]
+    is_kept = torch.zeros(len(boxes), dtype=torch.bool)
+    for group in groups.unique():
+        own = torch.where(groups == group)[0]
+        is_kept[own[torchvision.ops.nms(moved[own], scores[own], iou_threshold)]] = True
+    order = scores.argsort(descending=True, stable=True)
+    return order[is_kept[order]]
