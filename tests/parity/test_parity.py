@@ -138,7 +138,7 @@ GRADIENTS = [
 def test_gradients_agree(case: Case, fast: bool):
     """A training step would move every parameter the same way: each gradient within 0.1 % of its length.
 
-    On the fast path within 3 %: where rounding moves an activation across the corner of a ReLU, its gradient comes or goes.
+    On the fast path within 3 %: where rounding moves an activation across a ReLU's corner, its gradient comes or goes.
     """
     model, twin = models(case.weights)
     model.use_fast_forms(fast)
