@@ -149,3 +149,16 @@ def test_grouped_nms_is_nms_within_each_group(count):
 
 def test_nms_of_nothing():
     assert nms(torch.zeros(0, 4), torch.zeros(0), 0.5).shape == (0,)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("count", [150, 201, 600, 1000, 1001])
+def test_grouped_nms_keeps_what_torchvision_keeps_in_its_order(count, ties):
+    generator = torch.Generator().manual_seed(count)
+    corner = torch.rand(count, 2, generator=generator) * 100
+    a = torch.cat([corner, corner + torch.rand(count, 2, generator=generator) * 40], dim=1)
+    scores = torch.rand(count, generator=generator)
+    if ties:
+        scores = (scores * 20).round() / 20
+    groups = torch.randint(0, 5, (count,), generator=generator)
+    assert torch.equal(grouped_nms(a, scores, groups, 0.5), torchvision.ops.batched_nms(a, scores, groups, 0.5))
