@@ -40,7 +40,9 @@ class Weights:
             "num_classes": draw.choice([2, 3, 5, 8]),
             "min_size": draw.choice([(64,), (80,), (96,), (64, 80, 96)]),
             "max_size": draw.choice([112, 128, 160]),
-            "box_detections_per_img": draw.choice([15, 30, 100]),
+            "rpn_post_nms_top_n_train": draw.choice([60, 100, 200]),
+            "rpn_post_nms_top_n_test": draw.choice([60, 100, 200]),
+            "box_detections_per_img": draw.choice([10, 20, 50]),
         }
         if self.preset != "lesson":
             changes |= {
