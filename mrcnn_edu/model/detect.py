@@ -65,20 +65,8 @@ def paste_windows(boxes: Tensor, side: int) -> Tensor:
     return torch.cat([first, (last - first + 1).clamp(min=1)], dim=1)  # (D, 4)
 
 
-def bilinear_matrix(length: int, side: int, start: int, stop: int, dtype=torch.float32, device=None) -> Tensor:
-    """Rows start … stop - 1 of the matrix that resizes `side` samples to `length`, bilinear, corners not aligned.
-
-    returns  (stop - start, side): each row holds two weights that add up to 1
-    """
-    scale = side / length
-    at = (torch.arange(start, stop, dtype=dtype, device=device) + 0.5).mul_(scale).sub_(0.5).clamp_(min=0)
-    cells = torch.arange(side, dtype=dtype, device=device)
-    # A hat of width 1 around each sample; beyond the last sample its value holds.
-    return (1 - (at.clamp(max=side - 1)[:, None] - cells).abs_()).clamp_(min=0)
-
-
 def mask_window(mask: Tensor, window: list[int], size: tuple[int, int]) -> tuple[Tensor, int, int]:
-    """The part of one pasted mask that lies in the image, as two matrix products: Y · M · Xᵀ.
+    """The part of one pasted mask that lies in the image: the mask, resized to its window, then cut.
 
     mask     (M + 2, M + 2) padded, soft
     window   x, y, width, height, from `paste_windows`
@@ -88,9 +76,8 @@ def mask_window(mask: Tensor, window: list[int], size: tuple[int, int]) -> tuple
     x, y, width, height = window
     left, top = max(x, 0), max(y, 0)
     right, bottom = max(left, min(x + width, size[1])), max(top, min(y + height, size[0]))
-    Y = bilinear_matrix(height, len(mask), top - y, bottom - y, mask.dtype, mask.device)
-    X = bilinear_matrix(width, len(mask), left - x, right - x, mask.dtype, mask.device)
-    return Y @ mask @ X.T, left, top
+    values = F.interpolate(mask[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]
+    return values[top - y : bottom - y, left - x : right - x], left, top
 
 
 def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], form: str = "soft"):

@@ -14,7 +14,6 @@ from mrcnn_edu.model import Config
 from mrcnn_edu.model.boxes import box_iou, clip_boxes, decode
 from mrcnn_edu.model.detect import (
     MIN_SIDE,
-    bilinear_matrix,
     compress_counts,
     paste_masks,
     paste_windows,
@@ -118,15 +117,6 @@ def test_windows_by_hand():
     # 28 cells on 28 pixels: one cell more on each side, truncated toward zero, and the last pixel counts.
     windows = paste_windows(torch.tensor([[10.6, 10.6, 38.6, 38.6], [-0.5, 0.5, 27.5, 28.5]]), 28)
     assert windows.tolist() == [[9, 9, 31, 31], [-1, 0, 30, 30]]
-
-
-@given(st.integers(1, 200), st.integers(1, 40))
-def test_bilinear_rows_add_up_to_one_and_are_torchs(length, side):
-    matrix = bilinear_matrix(length, side, 0, length)
-    assert torch.allclose(matrix.sum(dim=1), torch.ones(length), atol=1e-4)
-    values = torch.randn(side)
-    theirs = torch.nn.functional.interpolate(values[None, None], size=length, mode="linear", align_corners=False)
-    assert torch.allclose(matrix @ values, theirs[0, 0], atol=1e-4)
 
 
 def selected(seed: int, **changes):
