@@ -104,5 +104,8 @@ class Picture:
 
     def click_at(self, x: float, y: float) -> None:
         """Click at a share of the width and height."""
+        # The mouse reaches only what is on the screen.
+        self.root.evaluate("element => element.scrollIntoView({block: 'center'})")
+        self.page.wait_for_timeout(300)
         box = self.root.bounding_box()
         self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])

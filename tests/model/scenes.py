@@ -54,10 +54,13 @@ def small_config(name: str = "lesson", **changes) -> Config:
     return preset(name, **{**small, **changes})
 
 
-def spread(layer: torch.nn.Module, outputs: Tensor, std: float) -> None:
-    """Scale a predictor's weights so that its outputs (rows, channels) have mean 0 and the given deviation."""
+def spread(layer: torch.nn.Module, outputs: Tensor, std: float, floor: float = 0.0) -> None:
+    """Scale a predictor's weights so that its outputs (rows, channels) have mean 0 and the given deviation.
+
+    floor  outputs that vary by a smaller share of their size get a smaller deviation: rounding errors grow as they do
+    """
     with torch.no_grad():
-        factor = std / outputs.std()
+        factor = std / outputs.std().clamp(min=floor * float(outputs.abs().mean()))
         layer.bias.copy_((layer.bias - outputs.mean(dim=0)) * factor)
         layer.weight.mul_(factor)
 
@@ -86,10 +89,10 @@ def condition(model: MaskRCNN, images: list[Tensor], targets: list[dict], passes
     anchors = model.config.anchors_per_cell
     stages = model.stages(images)
     spread(head.cls_logits, stages.objectness.reshape(-1, anchors), 2.0)
-    spread(head.bbox_pred, stages.pred_bbox_deltas.reshape(-1, 4 * anchors), 0.25)
+    spread(head.bbox_pred, stages.pred_bbox_deltas.reshape(-1, 4 * anchors), 0.25, floor=0.5)
     stages = model.stages(images)
     spread(heads.box_predictor.cls_score, stages.class_logits, 1.5)
-    spread(heads.box_predictor.bbox_pred, stages.box_regression, 0.5)
+    spread(heads.box_predictor.bbox_pred, stages.box_regression, 0.5, floor=0.5)
     stages = model.stages(images)
     if len(stages.mask_logits):
         logits = stages.mask_logits.permute(0, 2, 3, 1).flatten(0, 2)
