@@ -32,6 +32,7 @@ MODEL_ROWS = [
     {"boxes", "config"},
     {"images", "anchors", "matching", "roi_align", "backbone"},
     {"rpn", "box_head", "mask_head", "losses", "detect"},
+    {"stages", "old_names"},
     {"mask_rcnn"},
     {"weights", "twin"},
 ]

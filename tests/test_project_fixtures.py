@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from tests import servers
+from tests.browser.lab import wait_for_kernel
 
 SKIPPED = """
 import pytest
@@ -74,12 +75,11 @@ def test_the_lab_runs_a_notebook_with_this_python(tmp_path, page):
     nbformat.write(notebook, lessons / "tiny.ipynb")
     with servers.JupyterLab.start(lessons, tmp_path / "scratch_of_the_lab") as server:
         page.goto(server.notebook_url("tiny.ipynb"))
-        page.locator(".jp-Notebook .cm-content").first.wait_for(timeout=60_000)
-        page.get_by_text("Python 3 (ipykernel)").first.wait_for(timeout=60_000)
+        wait_for_kernel(page)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         printed = page.locator(".jp-OutputArea-output").filter(has_text="kernel:")
-        printed.wait_for(timeout=60_000)
+        printed.wait_for(timeout=120_000)
         assert printed.inner_text().strip() == f"kernel: {sys.prefix}"
         assert (server.root / "tiny.ipynb").is_file() and server.root != lessons
         assert page.problems == []

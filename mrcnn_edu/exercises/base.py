@@ -145,12 +145,16 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
     def verdict(state, message):
         return Verdict(state, task.name, message)
 
+    inputs = task.cases[0]
     try:
-        first = call(attempt, task.cases[0])
+        first = call(attempt, inputs)
+        if first is None:
+            return verdict("wrong", f"Your function gives back nothing (None). Is a return missing?{HANDED_ON}")
         if is_empty(first):
             return verdict("empty", f"{task.task} Replace the dots.{HANDED_ON} hint({task.name!r}) helps.")
         for probe in task.probes:
-            if same(call(attempt, probe.inputs), call(probe.wrong, probe.inputs)):
+            inputs = probe.inputs
+            if same(call(attempt, inputs), call(probe.wrong, inputs)):
                 return verdict("wrong", probe.message + HANDED_ON)
         for inputs in all_inputs(task):
             got, wanted = call(attempt, inputs), call(task.reference, inputs)
@@ -161,7 +165,8 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
     except NotImplementedError:
         return verdict("empty", f"{task.task}{HANDED_ON} hint({task.name!r}) helps.")
     except Exception as error:  # whatever the reader's code raises belongs in the verdict
-        return verdict("crashed", f"{type(error).__name__}: {error}. {where(error, attempt)}{HANDED_ON}")
+        what = f"{type(error).__name__}: {str(error).rstrip('.')}. {where(error, attempt)}"
+        return verdict("crashed", f"{what} It was called with {brief(inputs)}.{HANDED_ON}")
     return verdict("right", f"Checked: {task.checked}.")
 
 
@@ -180,8 +185,8 @@ def call(function: Callable, inputs: tuple):
 
 
 def is_empty(answer) -> bool:
-    """None, an ellipsis, or a container that still holds one."""
-    if answer is None or answer is Ellipsis:
+    """An ellipsis, or a container that still holds one."""
+    if answer is Ellipsis:
         return True
     parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list | tuple) else ()
     return any(part is Ellipsis for part in parts)
@@ -204,10 +209,14 @@ def same(got, wanted) -> bool:
 
 def difference(inputs: tuple, got, wanted) -> str:
     """One sentence that shows an input on which the answer is off."""
+    if isinstance(wanted, tuple) and len(wanted) == 1 and same(got, wanted[0]):
+        return f"{brief(got)} is a number; a tuple of one number is written with a comma: ({brief(got)},)."
     if isinstance(wanted, dict) and isinstance(got, dict):
         for key in wanted:
             if key not in got:
                 return f"The answer has no entry {key!r}."
+            if isinstance(wanted[key], tuple) and not isinstance(got[key], list | tuple):
+                return f"The entry {key!r}: {difference(inputs, got[key], wanted[key])}"
             if not same(got[key], wanted[key]):
                 return f"For {brief(inputs)} the entry {key!r} is {brief(got[key])}, not {brief(wanted[key])}."
         return f"Not asked for: {', '.join(sorted(map(repr, got.keys() - wanted.keys())))}."
@@ -216,12 +225,12 @@ def difference(inputs: tuple, got, wanted) -> str:
 
 def brief(value) -> str:
     """A value in a few words: short things in full, tensors by their shape."""
-    if isinstance(value, torch.Tensor | np.ndarray) and np.prod(value.shape) > 12:
+    if isinstance(value, torch.Tensor | np.ndarray) and not 0 < np.prod(value.shape) <= 12:
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     if isinstance(value, torch.Tensor):
         return str(value.tolist())
     if isinstance(value, tuple) and any(isinstance(v, torch.Tensor) for v in value):
-        return "(" + ", ".join(map(brief, value)) + ")"
+        return "(" + ", ".join(map(brief, value)) + ("," if len(value) == 1 else "") + ")"
     return textwrap.shorten(repr(value), 160, placeholder="…")
 
 

@@ -16,7 +16,8 @@ A lower-case letter counts the same things within one image or one level.
 """
 
 from mrcnn_edu.model.config import PRESETS, Config, preset
-from mrcnn_edu.model.mask_rcnn import MaskRCNN, Stages
+from mrcnn_edu.model.mask_rcnn import MaskRCNN
+from mrcnn_edu.model.stages import Stages
 from mrcnn_edu.model.twin import torchvision_twin
 from mrcnn_edu.model.weights import load_weights, save_weights
 

@@ -8,22 +8,47 @@ from torchvision.ops import Conv2dNormActivation
 from mrcnn_edu.model.backbone import conv_norm_relu
 from mrcnn_edu.model.config import Config
 
+DOTS_CHUNK = 2**19  # on a CPU the products of so many numbers at a time exist: they stay in the cache
 
-class RowDots(torch.autograd.Function):
-    """The dot product of each row with its region's vector: out_rn = Σ_c x_rnc w_rc.
 
-    A batched matrix product gives the same; with one output column it takes four times as long, mostly in its gradient.
+class ReluDots(torch.autograd.Function):
+    """The dot product of each rectified row with its region's vector: out_rn = Σ_c max(x_rnc, 0) w_rc.
+
+    A batched matrix product gives the same; with one output column it takes four times as long, mostly in its
+    gradient. The rows are many, so nothing of their size is made that is not needed: x is rectified in place, the
+    products are summed a few regions at a time, and the gradient is gated where it stands.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, w: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, w: Tensor):
+        """
+        x        R·n rows of c numbers, in any shape; rectified in place
+        w        (R, c)
+        returns  the dot products (R, n), and x
+        """
+        ctx.set_materialize_grads(False)
+        ctx.mark_dirty(x.relu_())
         ctx.save_for_backward(x, w)
-        return (x * w[:, None]).sum(dim=-1)
+        rows = rows_of(x, w)  # (R, n, c)
+        chunk = max(1, DOTS_CHUNK // max(1, rows[:1].numel())) if x.device.type == "cpu" else max(1, len(w))
+        out = x.new_empty(rows.shape[:2])  # (R, n)
+        for part, vectors, sums in zip(rows.split(chunk), w.split(chunk), out.split(chunk), strict=True):
+            torch.sum(part * vectors[:, None], dim=-1, out=sums)
+        return out, x
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, grad: Tensor, _):
         x, w = ctx.saved_tensors
-        return grad[:, :, None] * w[:, None], torch.bmm(grad[:, None], x)[:, 0]
+        rows = rows_of(x, w)  # (R, n, c)
+        grad_rows = grad[:, :, None] * w[:, None]  # (R, n, c)
+        torch.ops.aten.threshold_backward.grad_input(grad_rows, rows, 0, grad_input=grad_rows)
+        return grad_rows.view_as(x), torch.bmm(grad[:, None], rows)[:, 0]
+
+
+def rows_of(x: Tensor, w: Tensor) -> Tensor:
+    """x as (R, n, c) for the R vectors (R, c) of w. R may be 0."""
+    count, dim = w.shape
+    return x.view(count, x.numel() // max(1, count * dim), dim)
 
 
 class MaskHead(nn.Sequential):
@@ -83,13 +108,13 @@ class MaskPredictor(nn.Module):
         labels   (R,) int64
         returns  (R, M, M) float32 logits, equal to forward(x)[range(R), labels]
         """
-        dim, side = self.conv5_mask.out_channels, x.shape[-1]
+        side = x.shape[-1]
         # Kernel 2 and stride 2: each cell becomes 2 × 2 cells of its own, so the deconvolution is one matrix product.
         weight = self.conv5_mask.weight.permute(0, 2, 3, 1).flatten(1).to(x.dtype)
         bias = self.conv5_mask.bias.to(x.dtype).repeat(4)
-        hidden = F.relu_(torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), weight))
+        hidden = torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), weight)
         of_class = self.mask_fcn_logits.weight[labels].flatten(1).to(hidden.dtype)
-        logits = RowDots.apply(hidden.view(len(x), 4 * side * side, dim), of_class).float()
+        logits = ReluDots.apply(hidden, of_class)[0].float()
         logits = logits.view(-1, side, side, 2, 2) + self.mask_fcn_logits.bias[labels].float().view(-1, 1, 1, 1, 1)
         return logits.transpose(2, 3).reshape(-1, 2 * side, 2 * side)  # (R, M, M)
 

@@ -1,7 +1,6 @@
 """Mask R-CNN: the equations, in order."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,58 +20,10 @@ from mrcnn_edu.model.images import (
 )
 from mrcnn_edu.model.losses import box_losses, mask_loss, mask_targets, rpn_losses, sample_rois
 from mrcnn_edu.model.mask_head import MaskPredictor, make_mask_head
+from mrcnn_edu.model.old_names import rename_old_keys
 from mrcnn_edu.model.roi_align import PyramidRoIAlign
-from mrcnn_edu.model.rpn import Proposals, RegionProposalNetwork
-
-
-@dataclass
-class Stages:
-    """Every intermediate of one prediction. Letters as in `mrcnn_edu.model`.
-
-    images               (B, 3, H, W) normalised and padded
-    image_sizes          (height, width) of each image within the padding
-    original_sizes       (height, width) of each image as it came
-    features             level name → (B, C, h, w)
-    anchors              (N, 4) all levels, pixels of the padded batch
-    anchors_per_level    how many of them each level has
-    strides              (vertical, horizontal) pixels per cell of each level
-    objectness           (B, N) logits
-    pred_bbox_deltas     (B, N, 4)
-    proposals            one (n, 4) an image, pixels of the resized image
-    proposal_scores      one (n,) an image, probabilities
-    proposal_anchors     one (n,) an image, index into `anchors`
-    roi_levels           (R,) the level each proposal is pooled from, 0 the finest
-    box_features         (R, C, P, P)
-    class_logits         (R, K)
-    box_regression       (R, 4·K)
-    detections           for each image what `predict` gives: boxes, labels, scores, masks in pixels of the original
-    detection_boxes      one (D, 4) an image, pixels of the resized image
-    detection_proposals  one (D,) an image, index into that image's proposals
-    mask_features        (all D, C, 14, 14)
-    mask_logits          (all D, K, M, M)
-    """
-
-    images: Tensor
-    image_sizes: list[tuple[int, int]]
-    original_sizes: list[tuple[int, int]]
-    features: dict[str, Tensor]
-    anchors: Tensor
-    anchors_per_level: list[int]
-    strides: list[tuple[int, int]]
-    objectness: Tensor
-    pred_bbox_deltas: Tensor
-    proposals: list[Tensor]
-    proposal_scores: list[Tensor]
-    proposal_anchors: list[Tensor]
-    roi_levels: Tensor
-    box_features: Tensor
-    class_logits: Tensor
-    box_regression: Tensor
-    detections: list[dict]
-    detection_boxes: list[Tensor]
-    detection_proposals: list[Tensor]
-    mask_features: Tensor
-    mask_logits: Tensor
+from mrcnn_edu.model.rpn import RegionProposalNetwork
+from mrcnn_edu.model.stages import Stages
 
 
 class RoIHeads(nn.Module):
@@ -231,7 +182,7 @@ class MaskRCNN(nn.Module):
             labels = torch.cat([image["labels"] for image in found])
             of_class = mask_logits[torch.arange(len(labels), device=labels.device), labels]
             detections = self._to_original(found, of_class.sigmoid(), batch, "soft")
-        return self._stages(
+        return Stages.of(
             batch,
             features,
             proposals,
@@ -243,27 +194,6 @@ class MaskRCNN(nn.Module):
             box_regression=box_regression,
             mask_features=mask_features,
             mask_logits=mask_logits,
-        )
-
-    def _stages(self, batch, features, proposals: Proposals, found, detections, **tensors) -> Stages:
-        size = batch.tensors.shape[-2:]
-        return Stages(
-            images=batch.tensors,
-            image_sizes=batch.image_sizes,
-            original_sizes=batch.original_sizes,
-            features=features,
-            anchors=proposals.anchors,
-            anchors_per_level=proposals.anchors_per_level,
-            strides=[(size[0] // x.shape[2], size[1] // x.shape[3]) for x in features.values()],
-            objectness=proposals.objectness,
-            pred_bbox_deltas=proposals.pred_bbox_deltas,
-            proposals=proposals.boxes,
-            proposal_scores=proposals.scores,
-            proposal_anchors=proposals.anchor_index,
-            detections=detections,
-            detection_boxes=[image["boxes"] for image in found],
-            detection_proposals=[image["proposals"] for image in found],
-            **tensors,
         )
 
     @contextmanager
@@ -295,22 +225,3 @@ class MaskRCNN(nn.Module):
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         """As torch's, and older torchvision checkpoints are understood too: see `rename_old_keys`."""
         return super().load_state_dict(rename_old_keys(state_dict), strict, assign)
-
-
-def rename_old_keys(state_dict: dict) -> dict:
-    """The state dict with the names that torchvision has used since version 0.12.
-
-    Older checkpoints, COCO_V1 among them, name the convolutions of the pyramid, the RPN and the mask head without
-    the sequence they stand in now.
-    """
-    renamed = {}
-    for key, value in state_dict.items():
-        parts = key.split(".")
-        if parts[:2] == ["backbone", "fpn"] and len(parts) == 5:
-            parts.insert(4, "0")  # backbone.fpn.inner_blocks.0.weight
-        elif parts[:3] == ["rpn", "head", "conv"] and len(parts) == 4:
-            parts[3:3] = ["0", "0"]  # rpn.head.conv.weight
-        elif parts[:2] == ["roi_heads", "mask_head"] and parts[2].startswith("mask_fcn"):
-            parts[2:3] = [str(int(parts[2].removeprefix("mask_fcn")) - 1), "0"]  # roi_heads.mask_head.mask_fcn1.weight
-        renamed[".".join(parts)] = value
-    return renamed

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.model.config import Config, preset
-from mrcnn_edu.model.mask_rcnn import MaskRCNN, rename_old_keys
+from mrcnn_edu.model.mask_rcnn import MaskRCNN
+from mrcnn_edu.model.old_names import rename_old_keys
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
 SHIPPED = {"lesson": "lesson_shapes.safetensors", "fruits": "lesson_fruits.safetensors"}

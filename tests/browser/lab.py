@@ -9,6 +9,26 @@ BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 EMPTY_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"></svg>'
 
 
+SETTLED = 2.0  # seconds
+
+
+def wait_for_kernel(page, timeout: float = 120) -> None:
+    """Return when the notebook on the page has cells and a kernel that has been idle for SETTLED seconds.
+
+    The lab shows "Idle" a moment before the notebook has its kernel; who runs cells in that moment is asked to select
+    one, and nothing runs.
+    """
+    page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=timeout * 1000)
+    idle = page.get_by_text("Python 3 (ipykernel) | Idle").or_(page.locator("[data-status=idle]")).first
+    seen = 0.0
+    for _ in range(int(timeout / 0.25)):
+        seen = seen + 0.25 if idle.is_visible() else 0.0
+        if seen > SETTLED:
+            return
+        page.wait_for_timeout(250)
+    raise AssertionError(f"the kernel is not idle after {timeout:.0f} s")
+
+
 class Lesson:
     """A lesson opened in JupyterLab on a laptop's screen."""
 
@@ -19,10 +39,7 @@ class Lesson:
         # The badge lives on the internet; tests must not.
         page.route(BADGE, lambda route: route.fulfill(content_type="image/svg+xml", body=EMPTY_SVG))
         page.goto(server.notebook_url(name))
-        page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
-        page.get_by_text("Python 3 (ipykernel) | Idle").or_(page.locator("[data-status=idle]")).first.wait_for(
-            timeout=90_000
-        )
+        wait_for_kernel(page)
 
     def menu(self, *path: str) -> None:
         """Choose from the menu bar, such as menu("Run", "Run All Cells")."""

@@ -65,6 +65,7 @@ def test_a_crash_names_the_error_and_the_line(capsys):
     assert exercise("half")(mine) is half
     out = capsys.readouterr().out
     assert "stopped with an error" in out and "no_such_thing" in out and "line 3 of mine" in out
+    assert "It was called with ([2.0, 4.0],)" in out
 
 
 def test_not_implemented_counts_as_empty():
@@ -78,6 +79,17 @@ def test_wrong_values_show_the_input_and_both_answers():
     verdict = check(TASK, lambda x: x / 2 + 1)
     assert verdict.state == "wrong"
     assert "[2.0, 4.0]" in verdict.message and "[1.0, 2.0]" in verdict.message
+
+
+def test_a_number_in_place_of_a_tuple_is_told_how_a_tuple_is_written():
+    told = "24 is a number; a tuple of one number is written with a comma: (24,)."
+    assert base.difference((), 24, (24,)) == told
+    assert base.difference((), {"labels": 24}, {"labels": (24,)}) == f"The entry 'labels': {told}"
+    assert base.difference((), 25, (24,)) == "For () the answer is 25; it should be (24,)."
+
+
+def test_an_empty_tensor_is_shown_by_its_shape():
+    assert base.brief(torch.zeros(0, 2, 7)) == "a Tensor of shape (0, 2, 7)"
 
 
 def test_a_wrong_gradient_is_seen():

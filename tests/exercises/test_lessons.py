@@ -34,7 +34,12 @@ def test_messages_are_distinct_and_probes_are_really_wrong(task):
 @pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
 def test_an_untouched_exercise_is_called_empty_not_wrong(task):
     assert check(task, lambda *inputs: ...).state == "empty"
-    assert check(task, lambda *inputs: None).state == "empty"
+
+
+@pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
+def test_a_forgotten_return_is_named(task):
+    verdict = check(task, lambda *inputs: None)
+    assert verdict.state == "wrong" and "Is a return missing?" in verdict.message
 
 
 @pytest.mark.parametrize("task", EXERCISES, ids=lambda task: task.name)
