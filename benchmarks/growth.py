@@ -114,7 +114,8 @@ def plot(growth: dict[str, list[Point]], path: Path) -> None:
         values, ours, theirs = zip(*points, strict=True)
         panel.loglog(values, theirs, "s--", color=PALETTE["ground truth"], label="torchvision")
         panel.loglog(values, ours, "o-", color=PALETTE["prediction"], label="mrcnn_edu")
-        panel.set_xticks(values, [f"{value:,}" for value in values])
+        # "1k" and "2k" stand beside each other where "1,000" and "2,000" would touch.
+        panel.set_xticks(values, [f"{v // 1000}k" if v % 1000 == 0 else f"{v:,}" for v in values])
         # Room enough that at least one of 1, 2, 5, 10, … is on the axis.
         panel.set_ylim(min(ours + theirs) / 1.7, max(ours + theirs) * 1.7)
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
