@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -120,8 +121,13 @@ def resize_masks(masks: Tensor, size: Size) -> Tensor:
     rows, columns = (nearest_index(old, new) for old, new in zip(masks.shape[-2:], size, strict=True))
     if masks.device.type != "cpu":
         return masks.index_select(2, columns.to(masks.device)).index_select(1, rows.to(masks.device))
-    # numpy picks bytes three to four times as fast as torch does.
-    return torch.from_numpy(masks.numpy().take(columns.numpy(), axis=2).take(rows.numpy(), axis=1))
+    # numpy picks bytes three to four times as fast as torch does; mask by mask what lies between stays in the cache.
+    rows, columns = rows.numpy(), columns.numpy()
+    resized = np.empty((len(masks), *size), dtype=np.uint8)
+    widened = np.empty((masks.shape[1], size[1]), dtype=np.uint8)
+    for mask, target in zip(masks.numpy(), resized, strict=True):
+        mask.take(columns, axis=1, out=widened, mode="clip").take(rows, axis=0, out=target, mode="clip")
+    return torch.from_numpy(resized)
 
 
 def nearest_index(old: int, new: int) -> Tensor:

@@ -156,10 +156,22 @@ def pyramid_roi_align(
     y_rows = image_row[:, None, None] + y_cells * width[:, None, None]
     index = y_rows[:, :, None, :, None] + x_cells[:, None, :, None]
     weights = y_weights[:, :, None, :, None] * x_weights[:, None, :, None]
-    table = torch.cat([f.permute(0, 2, 3, 1).reshape(-1, channels) for f in features])
+    tables = [f.permute(0, 2, 3, 1).reshape(-1, channels) for f in features]
+    table = torch.cat(tables) if len(tables) > 1 else tables[0]
     rows_per_bag = index.shape[-2] * index.shape[-1]
     pooled = WeightedBags.apply(table, index.view(-1, rows_per_bag), weights.view(-1, rows_per_bag).to(table.dtype))
     return pooled.view(len(rois), output_size, output_size, channels).permute(0, 3, 1, 2)  # (R, C, P, P)
+
+
+def level_roi_align(level_map: Tensor, rois: Tensor, output_size: int, scale: float, sampling_ratio: int) -> Tensor:
+    """`pyramid_roi_align` on one level. A map in channels_last is a table of rows as it stands.
+
+    level_map  (B, C, h, w)
+    rois       (R, 5)
+    returns    (R, C, P, P)
+    """
+    levels = torch.zeros(len(rois), dtype=torch.int64, device=rois.device)
+    return pyramid_roi_align([level_map], rois, levels, output_size, [scale], sampling_ratio)
 
 
 def merge_cells(cells: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,13 +244,22 @@ class PyramidRoIAlign(nn.Module):
         # The bags need one table of all maps; for fewer reads than it has rows it is not worth making.
         if self.fast and rois.device.type == "cpu" and reads >= sum(x[:, 0].numel() for x in maps):
             return pyramid_roi_align(maps, rois, levels, self.output_size, self.scales, self.sampling_ratio)
-        kernel = torchvision.ops.roi_align if self.fast else roi_align
         pooled = rois.new_zeros(len(rois), maps[0].shape[1], self.output_size, self.output_size)
         for level, (level_map, scale) in enumerate(zip(maps, self.scales, strict=True)):
             here = torch.where(levels == level)[0]
-            part = kernel(level_map, rois[here], self.output_size, scale, self.sampling_ratio)
-            pooled = pooled.index_copy(0, here, part)
+            if len(here):
+                part = self._kernel(level_map)(level_map, rois[here], self.output_size, scale, self.sampling_ratio)
+                pooled = pooled.index_copy(0, here, part)
         return pooled
+
+    def _kernel(self, level_map: Tensor):
+        """RoIAlign on one level: the readable form, or the one that reads a map of this layout without copying it."""
+        if not self.fast:
+            return roi_align
+        rows = level_map.is_contiguous(memory_format=torch.channels_last)
+        if rows and level_map.device.type == "cpu" and self.sampling_ratio >= 1:
+            return level_roi_align
+        return torchvision.ops.roi_align
 
     def levels(self, boxes: Tensor) -> Tensor:
         """Which level each box is pooled from.

@@ -159,6 +159,22 @@ def test_the_module_is_multi_scale_roi_align(fast, name):
     assert len(set(module.levels(torch.cat(corners)).tolist())) > 1
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("count, sampling_ratio", [(0, 2), (1, 2), (3, 1), (5, 0)])
+def test_few_rois_on_large_maps_need_no_table(monkeypatch, layout, count, sampling_ratio):
+    module = PyramidRoIAlign(7, preset("lesson", sampling_ratio=sampling_ratio))
+    maps = {str(k): torch.randn(2, 4, 128 // 2**k, 96 // 2**k).to(memory_format=layout) for k in range(4)}
+    corners = [random_boxes(count, 300, seed=1), torch.zeros(0, 4)]
+    asked = []
+    kernel = torchvision.ops.roi_align
+    monkeypatch.setattr(torchvision.ops, "roi_align", lambda *inputs: asked.append(1) or kernel(*inputs))
+    pooled = module(maps, corners)
+    # A map in channels_last would be copied whole by the kernel, for however few RoIs.
+    assert bool(asked) == (count > 0 and (layout != torch.channels_last or sampling_ratio < 1))
+    module.fast = False
+    assert torch.allclose(pooled, module(maps, corners), rtol=1e-4, atol=1e-5)
+
+
 def test_rois_carry_their_image():
     rois = to_rois([random_boxes(2), torch.zeros(0, 4), random_boxes(1)])
     assert rois[:, 0].tolist() == [0, 0, 2] and rois.shape == (3, 5)

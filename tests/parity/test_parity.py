@@ -1,11 +1,12 @@
 """Same weights, same losses and detections as torchvision, on random cases.
 
 Plain path (`use_fast_forms(False)`): features and all five losses within 1e-4 relative, with the same random samples;
-as many detections in each image, boxes within 1e-3 pixels. Fast path: boxes within 1e-3 pixels, at most 0.01 % of the
-mask pixels different, losses within 1e-3 relative. Where the fast path's rounding decides otherwise, at most two
-detections a batch may differ, and each must be a near tie: torchvision's own decision flips when its scores move by
-1e-4 (see `compare.unexplained`); and at most two masks an image may be left out, whose window of whole pixels is
-cut at a corner that lies within 1e-3 pixels of a whole number (see `compare.moved_windows`).
+as many detections in each image, boxes within 1e-3 pixels. Fast path: boxes within 1e-3 pixels, but one in a thousand
+may miss by twice that; at most 0.01 % of the mask pixels different, losses within 1e-3 relative. Where the fast path's
+rounding decides otherwise, at most two detections a batch may differ, and each must be a near tie: torchvision's own
+decision flips when its scores move by 1e-4 (see `compare.unexplained`); and at most two masks an image may be left
+out, whose window of whole pixels is cut at a corner that lies within 1e-3 pixels of a whole number (see
+`compare.moved_windows`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.model.scenes import condition, fixed_twin, scenes
 from tests.parity.cases import CASES, Case, Weights, models
 from tests.parity.compare import (
     MOST_FLIPS,
+    STRAY_SHARE,
     disagreements,
     every_roi,
     pair,
@@ -32,8 +34,9 @@ from tests.parity.compare import (
 
 PLAIN = 1e-4
 FAST = 1e-3
-# Nudges are random and may miss a near tie: one detection in a case may stay unexplained, in 1 % of all cases.
-UNEXPLAINED: list[str] = []
+# Of all cases that ran: boxes off by 1e-3 to 2e-3 pixels on the fast path, and how many boxes were compared.
+STRAYED: list[tuple[int, int]] = []
+COMPARED: list[int] = []
 
 
 def detect(model, images, fast: bool = True, features: dict | None = None):
@@ -58,12 +61,11 @@ def check_detections(model, twin, images) -> int:
     assert torch.equal(plain_features["images"], features["images"])
     assert relative_error(plain_features, features) <= PLAIN
     ours = detect(model, images)
-    left = disagreements(ours, theirs)
+    left = disagreements(ours, theirs, STRAYED)
     assert max(sum(len(side[k]) for side in left) for k in (0, 1)) <= MOST_FLIPS
-    odd = unexplained(ours, theirs, left, twin, images)
-    assert len(odd) <= 1, odd
-    UNEXPLAINED.extend(odd)
-    return sum(len(image["boxes"]) for image in theirs)
+    assert unexplained(ours, theirs, left, twin, images) == []
+    COMPARED.append(sum(len(image["boxes"]) for image in theirs))
+    return COMPARED[-1]
 
 
 @torch.no_grad()
@@ -208,6 +210,6 @@ def test_detections_pair_off_once():
     assert pair(box, twice) == ([(0, 0)], [], [1])
 
 
-def test_flips_that_no_nudge_explains_are_rare():
+def test_boxes_that_stray_are_rare():
     """Stands last in the file: it speaks of all cases that ran before it."""
-    assert len(UNEXPLAINED) <= len(CASES) // 100, UNEXPLAINED
+    assert len(STRAYED) <= max(1, sum(COMPARED) // STRAY_SHARE), (STRAYED, sum(COMPARED))
