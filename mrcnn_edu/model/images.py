@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -123,11 +122,11 @@ def resize_masks(masks: Tensor, size: Size) -> Tensor:
         return masks.index_select(2, columns.to(masks.device)).index_select(1, rows.to(masks.device))
     # numpy picks bytes three to four times as fast as torch does; mask by mask what lies between stays in the cache.
     rows, columns = rows.numpy(), columns.numpy()
-    resized = np.empty((len(masks), *size), dtype=np.uint8)
-    widened = np.empty((masks.shape[1], size[1]), dtype=np.uint8)
-    for mask, target in zip(masks.numpy(), resized, strict=True):
+    resized = masks.new_empty(len(masks), *size)
+    widened = masks.new_empty(masks.shape[1], size[1]).numpy()
+    for mask, target in zip(masks.numpy(), resized.numpy(), strict=True):
         mask.take(columns, axis=1, out=widened, mode="clip").take(rows, axis=0, out=target, mode="clip")
-    return torch.from_numpy(resized)
+    return resized
 
 
 def nearest_index(old: int, new: int) -> Tensor:
