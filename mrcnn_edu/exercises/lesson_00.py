@@ -16,22 +16,22 @@ add_question(
 )
 
 
-def output_shapes(height, width, found, classes):
-    """Shapes of the four tables that describe `found` objects."""
+def output_shapes(height, width, count, classes):
+    """Shapes of the four tables that describe `count` objects."""
     return {
-        "boxes": (found, 4),
-        "labels": (found,),
-        "scores": (found,),
-        "masks": (found, 1, height, width),
+        "boxes": (count, 4),
+        "labels": (count,),
+        "scores": (count,),
+        "masks": (count, 1, height, width),
     }
 
 
 def changed_shapes(**changes):
     """A wrong answer: `output_shapes` with some entries replaced by functions of (H, W, N, K)."""
 
-    def wrong(height, width, found, classes):
-        answer = output_shapes(height, width, found, classes)
-        return answer | {name: shape(height, width, found, classes) for name, shape in changes.items()}
+    def wrong(height, width, count, classes):
+        answer = output_shapes(height, width, count, classes)
+        return answer | {name: shape(height, width, count, classes) for name, shape in changes.items()}
 
     return wrong
 
@@ -115,7 +115,7 @@ SHELF.add(
         draw=lambda generator: tuple(int(v) for v in generator.integers((20, 20, 0, 2), (900, 900, 100, 92))),
         hints=(
             "Print the shape of each entry of `found`, the prediction for the coins, and see which of the four "
-            "numbers height, width, found and classes appear.",
+            "numbers height, width, count and classes appear.",
             "boxes[i], labels[i], scores[i] and masks[i] all describe object i: all four begin with the same number.",
             "A mask is as large as the photograph, and has one channel.",
         ),
@@ -129,11 +129,16 @@ SHELF.add(
 
 
 def class_map(labels, masks):
-    """Class number of every pixel (H, W), 0 for the background, from labels (N,) and masks (N, H, W)."""
+    """Class number of every pixel (H, W), 0 for the background, from labels (N,) and masks (N, H, W), surest first."""
     answer = torch.zeros(masks.shape[1:], dtype=torch.int64)
-    for label, mask in zip(labels, masks, strict=True):
-        answer[mask] = label
+    for i in reversed(range(len(labels))):
+        answer[masks[i]] = labels[i]
     return answer
+
+
+def last_wins(labels, masks):
+    """A wrong answer: written in the order of the list, so the least sure object covers the others."""
+    return class_map(labels.flip(0), masks.flip(0))
 
 
 def instance_numbers(labels, masks):
@@ -149,6 +154,11 @@ def foreground_only(labels, masks):
 def labels_added(labels, masks):
     """A wrong answer: labels add up where masks overlap."""
     return (masks * labels[:, None, None]).sum(dim=0)
+
+
+def largest_wins(labels, masks):
+    """A wrong answer: the largest class number wins where masks overlap."""
+    return torch.cat([torch.zeros_like(masks[:1], dtype=torch.int64), masks * labels[:, None, None]]).amax(dim=0)
 
 
 def masks_counted(labels, masks):
@@ -209,15 +219,29 @@ SHELF.add(
                 "Where two masks overlap, your map adds their labels, and two objects of class 1 become class 2. "
                 "Write the label instead of adding it.",
             ),
+            Probe(
+                last_wins,
+                (torch.tensor([2, 1]), OVERLAP),
+                "Where two masks overlap, what you write last covers what you wrote first, and that is the object the "
+                "model is least sure of. Begin with the least sure one: go through the list backwards.",
+            ),
+            Probe(
+                largest_wins,
+                (torch.tensor([1, 2]), OVERLAP),
+                "Where two masks overlap, you take the larger class number. A class number is a name, not a size: the "
+                "first object in the list, the surest, counts.",
+            ),
         ),
-        cases=((TOUCHING_LABELS, TOUCHING), (torch.tensor([2, 2]), OVERLAP), (torch.zeros(0).long(), TOUCHING[:0])),
+        cases=((TOUCHING_LABELS, TOUCHING), (torch.tensor([2, 1]), OVERLAP), (torch.zeros(0).long(), TOUCHING[:0])),
         draw=random_scene,
         hints=(
             "Begin with a map of zeros, torch.zeros(masks.shape[1:], dtype=torch.int64): zero is the background.",
             "Go through the objects, and write labels[i] into the places where masks[i] is true.",
-            "answer[masks[i]] = labels[i] writes into all those places at once.",
+            "answer[masks[i]] = labels[i] writes into all those places at once. What is written last stays, so write "
+            "the surest object last: for i in reversed(range(len(labels))).",
         ),
-        reasoning="The map has one number per pixel, so there is no room for two facts. It keeps the class and loses "
+        reasoning="The objects are written from the last to the first, so that the surest stays where masks overlap. "
+        "The map has one number per pixel, so there is no room for two facts. It keeps the class and loses "
         "which object a pixel belongs to. That is why the way back, from the map to the instances, does not exist when "
         "objects of one class touch.",
         checked="touching objects, overlapping objects, an empty picture, and 20 random scenes",

@@ -7,6 +7,7 @@ stored, even if a picture is stored beside it; so only what can be shown without
 """
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -35,7 +36,7 @@ def keep_stills(notebook) -> None:
             elif "text/html" in data:
                 del data[WIDGET_VIEW]
                 kept.append(output)
-            elif "it/s]" in data.get("text/plain", "") or "s/it]" in data.get("text/plain", ""):
+            elif re.search(r"\d+%\||it/s\]|s/it\]|B/s\]", data.get("text/plain", "")):
                 continue  # a progress bar of tqdm: nothing is left to show when it is done
             else:
                 raise ValueError(f"cell {number} shows a widget that has no still and no text for a stored notebook")

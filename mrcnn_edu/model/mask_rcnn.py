@@ -92,13 +92,14 @@ class MaskRCNN(nn.Module):
         with torch.autocast(batch.tensors.device.type, enabled=False):
             rpn = rpn_losses(proposals, targets, self.config)
             rois, labels, matched_idxs = sample_rois(proposals.boxes, targets, self.config)
-        class_logits, box_regression, _ = self._box_head(features, rois)  # p_i, b_i = Classifier(F_Ri)
+        box_features = self.box_roi_align(features, rois)  # F_Ri = RoIAlign(F, R_i)
+        class_logits, box_regression = self._classifier(box_features)  # p_i, b_i = Classifier(F_Ri)
         positive = [image_labels > 0 for image_labels in labels]
         mask_rois = [r[p] for r, p in zip(rois, positive, strict=True)]
         gt = [m[p] for m, p in zip(matched_idxs, positive, strict=True)]
-        mask_features = self.roi_heads.mask_head(self.mask_roi_align(features, mask_rois))
+        mask_features = self.mask_roi_align(features, mask_rois)  # F_Ri = RoIAlign(F, R_i)
         positive_labels = torch.cat([la[p] for la, p in zip(labels, positive, strict=True)])
-        mask_logits = self.roi_heads.mask_predictor.of_class(mask_features, positive_labels)  # M_i = MaskHead(F_Ri)
+        mask_logits = self._mask_of_class(mask_features, positive_labels)  # M_i = MaskHead(F_Ri)
 
         with torch.autocast(batch.tensors.device.type, enabled=False):
             gt_boxes = [t["boxes"][g] for t, g in zip(targets, gt, strict=True)]
@@ -129,14 +130,15 @@ class MaskRCNN(nn.Module):
         batch = self._batch(images, training=False)
         features = self.backbone(batch.tensors)  # F = Backbone(I)
         proposals = self.rpn(batch, features, training=False)  # {R_i} = RPN(F)
-        class_logits, box_regression, _ = self._box_head(features, proposals.boxes)  # p_i, b_i = Classifier(F_Ri)
+        box_features = self.box_roi_align(features, proposals.boxes)  # F_Ri = RoIAlign(F, R_i)
+        class_logits, box_regression = self._classifier(box_features)  # p_i, b_i = Classifier(F_Ri)
         found = select_detections(class_logits, box_regression, proposals.boxes, batch.image_sizes, self.config)
         if masks == "none":
             return self._to_original(found, None, batch, masks)
-        rois = self.mask_roi_align(features, [image["boxes"] for image in found])  # F_Ri = RoIAlign(F, R_i)
+        mask_features = self.mask_roi_align(features, [image["boxes"] for image in found])  # F_Ri = RoIAlign(F, R_i)
         labels = torch.cat([image["labels"] for image in found])
-        logits = self.roi_heads.mask_predictor.of_class(self.roi_heads.mask_head(rois), labels)  # M_i = MaskHead(F_Ri)
-        return self._to_original(found, logits.sigmoid(), batch, masks)
+        mask_logits = self._mask_of_class(mask_features, labels)  # M_i = MaskHead(F_Ri)
+        return self._to_original(found, mask_logits.sigmoid(), batch, masks)
 
     def _batch(self, images: list[Tensor], training: bool) -> ImageBatch:
         check_images(images)
@@ -145,10 +147,13 @@ class MaskRCNN(nn.Module):
             batch.tensors = batch.tensors.to(memory_format=torch.channels_last)
         return batch
 
-    def _box_head(self, features, boxes: list[Tensor]):
-        """Class logits (R, K), deltas (R, 4·K) and the pooled features (R, C, P, P) they were made from."""
-        rois = self.box_roi_align(features, boxes)  # F_Ri = RoIAlign(F, R_i)
-        return *self.roi_heads.box_predictor(self.roi_heads.box_head(rois)), rois
+    def _classifier(self, box_features: Tensor):
+        """Class logits (R, K) and deltas (R, 4·K) from the pooled features (R, C, P, P)."""
+        return self.roi_heads.box_predictor(self.roi_heads.box_head(box_features))
+
+    def _mask_of_class(self, mask_features: Tensor, labels: Tensor) -> Tensor:
+        """Logits (R, M, M) of the mask of one class each, from the pooled features (R, C, P, P)."""
+        return self.roi_heads.mask_predictor.of_class(self.roi_heads.mask_head(mask_features), labels)
 
     def _to_original(self, found: list[dict], masks: Tensor | None, batch: ImageBatch, form: str) -> list[dict]:
         """Detections in the pixels of the images as they came."""
@@ -175,7 +180,8 @@ class MaskRCNN(nn.Module):
             batch = self._batch(images, training=False)
             features = self.backbone(batch.tensors)
             proposals = self.rpn(batch, features, training=False)
-            class_logits, box_regression, box_features = self._box_head(features, proposals.boxes)
+            box_features = self.box_roi_align(features, proposals.boxes)
+            class_logits, box_regression = self._classifier(box_features)
             found = select_detections(class_logits, box_regression, proposals.boxes, batch.image_sizes, self.config)
             mask_features = self.mask_roi_align(features, [image["boxes"] for image in found])
             mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features))

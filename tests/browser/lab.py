@@ -119,10 +119,13 @@ class Picture:
             self.page.wait_for_timeout(100)
         raise AssertionError("the picture did not change")
 
-    def click_at(self, x: float, y: float) -> None:
-        """Click at a share of the width and height."""
-        # The mouse reaches only what is on the screen.
+    def bring(self) -> None:
+        """Onto the middle of the screen: the mouse reaches only what is on it, and a screenshot shows no more."""
         self.root.evaluate("element => element.scrollIntoView({block: 'center'})")
         self.page.wait_for_timeout(300)
+
+    def click_at(self, x: float, y: float) -> None:
+        """Click at a share of the width and height."""
+        self.bring()
         box = self.root.bounding_box()
         self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])

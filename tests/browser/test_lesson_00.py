@@ -98,6 +98,7 @@ def test_lesson_00_runs_and_answers_in_jupyterlab(page, jupyterlab):
     peel = Picture(page)
     assert "Stage masks" in peel.words()
     assert peel.root.bounding_box()["width"] >= 700, "Peel is squeezed on a laptop's screen"
+    peel.bring()
     lesson.keep_screen("light")
     move_the_slider(page, peel)
     click_an_instance(page, peel)
@@ -106,6 +107,6 @@ def test_lesson_00_runs_and_answers_in_jupyterlab(page, jupyterlab):
     answer_the_question(page)
 
     lesson.theme("JupyterLab Dark")
-    Picture(page)
+    Picture(page).bring()
     lesson.keep_screen("dark")
     assert lesson.errors() == []

@@ -43,8 +43,9 @@ def test_other_outputs_stay_as_they_are():
     assert book.cells[1].outputs == [plain]
 
 
-def test_a_finished_progress_bar_is_dropped():
-    data = {WIDGET_VIEW: VIEW, "text/plain": "  0%|          | 0/12 [00:00<?, ?it/s]"}
+@pytest.mark.parametrize("shown", ["  0%|          | 0/12 [00:00<?, ?it/s]", "a.jpg:  40%|####      | 2.1k/5.2k"])
+def test_a_progress_bar_is_dropped(shown):
+    data = {WIDGET_VIEW: VIEW, "text/plain": shown}
     book = notebook(new_output("display_data", data=data))
     keep_stills(book)
     assert book.cells[1].outputs == []
