@@ -220,6 +220,13 @@ def difference(inputs: tuple, got, wanted) -> str:
             if not same(got[key], wanted[key]):
                 return f"For {brief(inputs)} the entry {key!r} is {brief(got[key])}, not {brief(wanted[key])}."
         return f"Not asked for: {', '.join(sorted(map(repr, got.keys() - wanted.keys())))}."
+    if isinstance(wanted, torch.Tensor) and isinstance(got, torch.Tensor) and got.shape == wanted.shape:
+        far = (got.double() - wanted.double()).abs().nan_to_num(torch.inf)
+        place = tuple(int(i) for i in np.unravel_index(int(far.argmax()), far.shape))
+        at = f"at {list(place)} " if place else ""
+        return (
+            f"For {brief(inputs)} the answer {at}is {got[place].item():.6g}; it should be {wanted[place].item():.6g}."
+        )
     return f"For {brief(inputs)} the answer is {brief(got)}; it should be {brief(wanted)}."
 
 

@@ -9,7 +9,7 @@ from mrcnn_edu.exercises.predict import add_question
 add_question(
     "touching_coins",
     "A semantic model marks every pixel of a photograph as coin or background, without one mistake. Two of the coins "
-    "touch. You have only its answer. How many objects do those two coins make in it?",
+    "touch. You have only its answer. How many separate regions do those two coins make in it?",
     ("Two", False, "The pixels of both coins carry the same word, coin. Where they touch, nothing marks the border."),
     ("One", True, "All their pixels say coin and hang together: one region. Whose pixel it is was never asked."),
     ("None", False, "The coins are still there: all their pixels say coin. What is lost is where one of them ends."),
@@ -37,6 +37,12 @@ def changed_shapes(**changes):
 
 
 PHOTO = (303, 384, 24, 5)
+
+
+def shapes_of_the_coins(height, width, count, classes):
+    """A wrong answer: the numbers of one photograph."""
+    return output_shapes(*PHOTO)
+
 
 SHELF.add(
     Exercise(
@@ -104,6 +110,18 @@ SHELF.add(
                 PHOTO,
                 "The box head does refine a box for every class, but only the box of the predicted class is kept: "
                 "four numbers for each object.",
+            ),
+            Probe(
+                changed_shapes(boxes=lambda h, w, n, k: (n, 4 * k)),
+                PHOTO,
+                "4 numbers for each class is what the box head computes, b in the card. Of those, the four of the "
+                "predicted class make the box you get.",
+            ),
+            Probe(
+                shapes_of_the_coins,
+                (128, 200, 3, 5),
+                "These are the shapes for the photograph of the coins. Write height, width and count in place of its "
+                "numbers, so that they hold for every picture.",
             ),
             Probe(
                 changed_shapes(boxes=lambda h, w, n, k: (4, n)),
@@ -274,6 +292,16 @@ def pixels_counted(semantic, labels, masks, wanted):
     return int((semantic == wanted).sum())
 
 
+def which_are(semantic, labels, masks, wanted):
+    """A wrong answer: true or false for each object."""
+    return labels == wanted
+
+
+def masks_on_the_class(semantic, labels, masks, wanted):
+    """A wrong answer: counts the masks that hold a pixel of the class, their own or another's."""
+    return int(sum((semantic[mask] == wanted).any() for mask in masks))
+
+
 def presence(semantic, labels, masks, wanted):
     """A wrong answer: whether the class is there, not how often."""
     return int((semantic == wanted).any())
@@ -312,6 +340,11 @@ SHELF.add(
                 "once. The class map cannot tell them apart; labels and masks can.",
             ),
             Probe(
+                which_are,
+                EXAMPLE,
+                "You say for each object whether it is of the class. Count the true ones: .sum() adds them up.",
+            ),
+            Probe(
                 presence,
                 EXAMPLE,
                 "You asked whether the class is there, not how often. The class map can answer only the first; use "
@@ -321,6 +354,12 @@ SHELF.add(
                 all_counted,
                 EXAMPLE,
                 "You counted every object, whatever its class. Count only the entries of labels that equal wanted.",
+            ),
+            Probe(
+                masks_on_the_class,
+                counted(torch.tensor([1, 2]), OVERLAP, 1),
+                "You counted the masks that hold a pixel of the class. Where two masks overlap, the pixel has the "
+                "class of only one of them, so the other is counted too. An object's class stands in labels.",
             ),
             Probe(
                 pixels_counted,

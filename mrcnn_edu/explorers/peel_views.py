@@ -54,7 +54,7 @@ class Scene:
             photo=photo,
             size=(height, width),
             pyramid=levels(stages),
-            walks=[walk_back(stages, i) for i in shown],
+            walks=[walk_back(stages, i, model.config.bbox_reg_weights) for i in shown],
             masks=[cut(found["masks"][i, 0].numpy(), found["boxes"][i].tolist()) for i in shown],
             window=Window.fit(FRAME, (0, 0, width, height)),
         )
@@ -144,8 +144,8 @@ def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
     level, anchor_level = scene.pyramid[walk.roi_level], scene.pyramid[walk.level]
     name = scene.names[walk.label]
     return (
-        "Each pixel is three numbers from 0 to 255: red, green, blue. In a grey photo the three are equal, "
-        f"and one is shown. The model resizes the picture to {scene.size[1]} × {scene.size[0]}.",
+        "Each pixel is three numbers, in a file from 0 to 255, for the model divided by 255. In a grey photo they are "
+        f"equal, and one is shown. The model resizes the picture to {scene.size[1]} × {scene.size[0]}.",
         f"Shown: level {anchor_level.name}, one cell for {anchor_level.stride[1]} × {anchor_level.stride[0]} pixels. "
         "Bright: the cell's numbers are large.",
         f"Every cell of {anchor_level.name} carries {anchor_level.anchors_per_cell} anchors, centred on its upper left "
@@ -233,9 +233,8 @@ def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) 
     for number, lv in enumerate(scene.pyramid):
         top = y + number * each
         thumb = Window.fit((x + width - column, top + 17, column, each - 23), (0, 0, scene.size[1], scene.size[0]))
-        rows, columns = scene.feature_strength(number).shape
         weight = "bold" if number == level else "regular"
-        sheet.text(x + width - column, top, f"{lv.name}: {columns} × {rows}", 12, weight)
+        sheet.text(x + width - column, top, f"{lv.name}: {lv.grid[0]} × {lv.grid[1]}", 12, weight)
         sheet.picture(heat(scene.feature_strength(number)), thumb.frame, smooth=False)
         if number == level:
             tx, ty, tw, th = thumb.frame

@@ -50,7 +50,7 @@ class Walk:
     roi_level: int  # the level that RoIAlign reads, index into the levels
     roi_features: np.ndarray  # (C, P, P)
     probabilities: np.ndarray  # (K,) softmax of the class logits
-    box_deltas: np.ndarray  # (4,) for the predicted class
+    box_deltas: np.ndarray  # (4,) for the predicted class, in the units of `deltas`
     box: np.ndarray
     mask_logits: np.ndarray  # (M, M) for the predicted class
 
@@ -73,9 +73,10 @@ def locate(anchor: int, pyramid: list[Level]) -> tuple[int, int, int, int]:
     return level, row, column, number
 
 
-def walk_back(stages, detection: int, image: int = 0) -> Walk:
+def walk_back(stages, detection: int, box_weights: tuple[float, ...], image: int = 0) -> Walk:
     """Everything behind detection number `detection` of image number `image`.
 
+    box_weights  of the box head's codec: its outputs are the deltas times these
     raises   IndexError naming how many detections there are
     """
     found = stages.detections[image]
@@ -107,7 +108,7 @@ def walk_back(stages, detection: int, image: int = 0) -> Walk:
         roi_level=int(stages.roi_levels[roi]),
         roi_features=numbers(stages.box_features[roi]),
         probabilities=numbers(stages.class_logits[roi].softmax(-1)),
-        box_deltas=numbers(stages.box_regression[roi].view(-1, 4)[label]),
+        box_deltas=numbers(stages.box_regression[roi].view(-1, 4)[label]) / np.float32(box_weights),
         box=numbers(stages.detection_boxes[image][detection]),
         mask_logits=numbers(stages.mask_logits[mask, label]),
     )

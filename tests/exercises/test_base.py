@@ -76,9 +76,13 @@ def test_not_implemented_counts_as_empty():
 
 
 def test_wrong_values_show_the_input_and_both_answers():
-    verdict = check(TASK, lambda x: x / 2 + 1)
+    verdict = check(TASK, lambda x: x / 2 + torch.arange(len(x)))
     assert verdict.state == "wrong"
-    assert "[2.0, 4.0]" in verdict.message and "[1.0, 2.0]" in verdict.message
+    assert "[2.0, 4.0]" in verdict.message and "at [1] is 3; it should be 2." in verdict.message
+
+
+def test_an_answer_of_another_shape_shows_both():
+    assert "the answer is [1.0]; it should be [1.0, 2.0]." in check(TASK, lambda x: x[:1] / 2).message
 
 
 def test_a_number_in_place_of_a_tuple_is_told_how_a_tuple_is_written():

@@ -7,6 +7,8 @@ from mrcnn_edu.explorers.walk import levels, locate, moved_anchor, walk_back
 from mrcnn_edu.model.boxes import decode
 from tests.explorers.small import model, pictures
 
+WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+
 
 @pytest.fixture(scope="module")
 def stages():
@@ -17,17 +19,16 @@ def stages():
 def test_deltas_move_the_anchor_onto_the_proposal(stages, image):
     height, width = stages.image_sizes[image]
     for detection in range(len(stages.detections[image]["labels"])):
-        walk = walk_back(stages, detection, image)
+        walk = walk_back(stages, detection, WEIGHTS, image)
         moved = torch.from_numpy(moved_anchor(walk))
         moved[0::2], moved[1::2] = moved[0::2].clamp(0, width), moved[1::2].clamp(0, height)
         torch.testing.assert_close(moved, torch.from_numpy(walk.proposal), atol=1e-3, rtol=1e-4)
 
 
 def test_box_deltas_move_the_proposal_onto_the_box(stages):
-    weights = model().config.bbox_reg_weights
     for detection in range(len(stages.detections[0]["labels"])):
-        walk = walk_back(stages, detection)
-        box = decode(torch.from_numpy(walk.box_deltas)[None], torch.from_numpy(walk.proposal)[None], weights)
+        walk = walk_back(stages, detection, WEIGHTS)
+        box = decode(torch.from_numpy(walk.box_deltas)[None], torch.from_numpy(walk.proposal)[None])
         height, width = stages.image_sizes[0]
         box[:, 0::2], box[:, 1::2] = box[:, 0::2].clamp(0, width), box[:, 1::2].clamp(0, height)
         torch.testing.assert_close(box[0], torch.from_numpy(walk.box), atol=1e-3, rtol=1e-4)
@@ -35,7 +36,7 @@ def test_box_deltas_move_the_proposal_onto_the_box(stages):
 
 def test_score_and_mask_are_those_of_the_detection(stages):
     for detection in range(len(stages.detections[0]["labels"])):
-        walk = walk_back(stages, detection)
+        walk = walk_back(stages, detection, WEIGHTS)
         assert walk.score == pytest.approx(float(walk.probabilities[walk.label]), abs=1e-6)
         assert walk.probabilities.sum() == pytest.approx(1, abs=1e-5)
         assert walk.mask_logits.shape == (28, 28)
@@ -65,4 +66,4 @@ def test_the_last_anchor_of_each_level_is_located_there(stages):
 
 def test_a_detection_that_does_not_exist_is_named(stages):
     with pytest.raises(IndexError, match="detection 12"):
-        walk_back(stages, 12)
+        walk_back(stages, 12, WEIGHTS)
