@@ -144,8 +144,8 @@ def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
     level, anchor_level = scene.pyramid[walk.roi_level], scene.pyramid[walk.level]
     name = scene.names[walk.label]
     return (
-        "Each pixel is three numbers, in a file from 0 to 255, for the model divided by 255. In a grey photo they are "
-        f"equal, and one is shown. The model resizes the picture to {scene.size[1]} × {scene.size[0]}.",
+        "Three numbers a pixel, equal in a grey photo: 0 to 255 in a file, divided by 255 for the model. "
+        f"The model resizes the picture to {scene.size[1]} × {scene.size[0]}.",
         f"Shown: level {anchor_level.name}, one cell for {anchor_level.stride[1]} × {anchor_level.stride[0]} pixels. "
         "Bright: the cell's numbers are large.",
         f"Every cell of {anchor_level.name} carries {anchor_level.anchors_per_cell} anchors, centred on its upper left "
