@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from mrcnn_edu.datasets import Shapes
 from mrcnn_edu.model import Config, MaskRCNN, preset
-from mrcnn_edu.training import TrainSettings
+from mrcnn_edu.training import TrainSettings, train
 
 
 def tiny_config(**changes) -> Config:
@@ -106,3 +106,11 @@ def same_tensors(a, b) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same_tensors(x, y) for x, y in zip(a, b, strict=True))
     return a == b
+
+
+def run(model=None, dataset=None, out=None, resume=False, val=None, overwrite=False, **settings):
+    model = tiny_model() if model is None else model
+    dataset = Noisy(tiny_shapes()) if dataset is None else dataset
+    settings = tiny_settings(**settings)
+    result = train(model, dataset, settings, val, out, resume, overwrite, progress=False)
+    return model, result
