@@ -74,8 +74,8 @@ class Lesson:
         """Texts of error and stderr outputs, and of widgets that did not come up."""
         kinds = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
         shown = [
-            *self.page.locator(kinds).all_inner_texts(),
-            *self.page.get_by_text("Error displaying").all_inner_texts(),
+            *self.page.locator(kinds).all_text_contents(),
+            *self.page.get_by_text("Error displaying").all_text_contents(),
         ]
         return shown + self.page.problems
 
