@@ -222,6 +222,7 @@ def difference(inputs: tuple, got, wanted) -> str:
         return f"Not asked for: {', '.join(sorted(map(repr, got.keys() - wanted.keys())))}."
     if isinstance(wanted, torch.Tensor) and isinstance(got, torch.Tensor) and got.shape == wanted.shape:
         far = (got.double() - wanted.double()).abs().nan_to_num(torch.inf)
+        far[(got == wanted) | (got.isnan() & wanted.isnan())] = 0
         place = tuple(int(i) for i in np.unravel_index(int(far.argmax()), far.shape))
         at = f"at {list(place)} " if place else ""
         return (

@@ -85,6 +85,14 @@ def test_an_answer_of_another_shape_shows_both():
     assert "the answer is [1.0]; it should be [1.0, 2.0]." in check(TASK, lambda x: x[:1] / 2).message
 
 
+def test_the_value_that_is_shown_is_a_wrong_one():
+    """Two infinities, or two that are no numbers, differ by what is no number, and are equal all the same."""
+    wanted = torch.tensor([torch.nan, torch.inf, 1.0])
+    told = base.difference((), torch.tensor([torch.nan, torch.inf, 3.0]), wanted)
+    assert told == "For () the answer at [2] is 3; it should be 1."
+    assert "at [2] is nan" in base.difference((), torch.tensor([torch.nan, torch.inf, torch.nan]), wanted)
+
+
 def test_a_number_in_place_of_a_tuple_is_told_how_a_tuple_is_written():
     told = "24 is a number; a tuple of one number is written with a comma: (24,)."
     assert base.difference((), 24, (24,)) == told
