@@ -3,6 +3,7 @@
 import base64
 import html
 import threading
+from contextlib import contextmanager
 
 import ipywidgets as widgets
 
@@ -10,25 +11,32 @@ from mrcnn_edu.explorers.canvas import make_canvas
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.figures import bundle
 
+MOST_STEPS = 1000  # key presses in one event; more is a view that counts from another beginning
+
 
 class Explorer:
     """A live picture of one idea.
 
     A subclass sets `name`, `width`, `height` (CSS pixels) and `caption`, makes its controls in `__init__`, ends it with
-    `self.start(*controls)`, and implements `draw`; `describe`, `clicked` and `pressed` where it needs them.
+    `self.start(*controls)`, and implements `draw`; and `describe`, `clicked`, `pressed`, `boxes` with `dragged`, and
+    `hovered` with `hover = True`, where it needs them.
     """
 
     name = "Explorer"
     width, height = 900, 600
     caption = ""
+    hover = False
+    unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
 
     def start(self, *controls) -> None:
         """Make the widgets from the controls and draw the opening picture."""
         self.controls = {control.name: control for control in controls}
         self._state = threading.RLock()
         self._drawing = threading.Lock()
-        self._wanted = self._drawn = 0
-        self.canvas = make_canvas(self.width, self.height, self._event)
+        self._wanted = self._drawn = self._answered = self._held = 0
+        self._steps = [0, 0]
+        self.canvas = make_canvas(self.width, self.height, self._event, self._pointer if self.hover else None)
+        self.drags = hasattr(self.canvas, "boxes")
         self.note = widgets.HTML(
             f'<div style="max-width: {self.width}px; line-height: 1.45">{html.escape(self.caption)}</div>'
         )
@@ -39,8 +47,11 @@ class Explorer:
         self.redraw()
 
     def rows(self) -> list:
-        """The controls as lines above the picture."""
-        return [control.widget for control in self.controls.values()]
+        """The controls as lines above the picture; here as many to a line as fit."""
+        for control in self.controls.values():
+            control.widget.layout.margin = "2px 20px 2px 2px"
+        flow = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
+        return [widgets.HBox([control.widget for control in self.controls.values()], layout=flow)]
 
     def draw(self) -> Sheet:
         """The picture of the present state."""
@@ -57,7 +68,21 @@ class Explorer:
         """A click at a place of the card, CSS pixels."""
 
     def pressed(self, key: str, shift: bool) -> None:
-        """An arrow key, by its name in the browser."""
+        """An arrow key, by its name in the browser, where no box can be dragged."""
+
+    def boxes(self) -> list[dict]:
+        """The boxes that can be dragged now: "id", "box" (x1, y1, x2, y2), "colour" and "dash", such as "6 4" or ""."""
+        return []
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Where boxes can be dragged, CSS pixels of the card."""
+        return 0, 0, self.width, self.height
+
+    def dragged(self, name: str, box) -> None:
+        """The box of that id was moved to (x1, y1, x2, y2), CSS pixels of the card."""
+
+    def hovered(self, x: float | None, y: float | None) -> None:
+        """The mouse is at a place of the card, or has left it."""
 
     def get(self, name: str):
         """The value of a control."""
@@ -68,33 +93,79 @@ class Explorer:
 
         raises   KeyError for an unknown control, ValueError for a value it does not take
         """
-        for name, value in values.items():
-            if name not in self.controls:
-                raise KeyError(f"{self.name} has no control {name!r}; it has {', '.join(self.controls)}")
-            self.controls[name].set(value)
+        with self.together():
+            for name, value in values.items():
+                self._find(name).set(value)
         return self
+
+    def hold(self, **values) -> None:
+        """Give controls new values, each brought to the nearest one that its control takes, with one picture for all.
+
+        raises   KeyError for an unknown control
+        """
+        with self.together():
+            for name, value in values.items():
+                control = self._find(name)
+                control.set(control.nearest(value))
+
+    def _find(self, name: str):
+        if name not in self.controls:
+            raise KeyError(f"{self.name} has no control {name!r}; it has {', '.join(self.controls)}")
+        return self.controls[name]
+
+    @contextmanager
+    def together(self):
+        """Within it no picture is drawn; one is drawn at its end if any was wanted."""
+        before = self._wanted
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if self._wanted != before:
+                self._draw_newest()
 
     def redraw(self) -> None:
         """Draw the newest state. A wish that comes while a picture is being drawn is met once, after it: what lay
         between is dropped."""
         self._wanted += 1
-        while self._drawn != self._wanted and self._drawing.acquire(blocking=False):
+        self._draw_newest()
+
+    def _draw_newest(self) -> None:
+        while not self._held and self._drawn != self._wanted and self._drawing.acquire(blocking=False):
             try:
                 while self._drawn != self._wanted:
                     self._drawn = self._wanted
                     with self._state:
-                        picture, words = self.draw().live(), self.describe()
-                    self.canvas.value = picture
-                    if hasattr(self.canvas, "alt"):
-                        self.canvas.alt = words
+                        self._send(self.draw())
             finally:
                 self._drawing.release()
+
+    def _send(self, sheet: Sheet) -> None:
+        if not self.drags:
+            self._paint_boxes(sheet)
+            self.canvas.value = sheet.live()
+            return
+        with self.canvas.hold_sync():
+            self.canvas.value = sheet.live()
+            self.canvas.alt = self.describe()
+            self.canvas.boxes = [{**box, "box": [float(v) for v in box["box"]]} for box in self.boxes()]
+            self.canvas.bounds = [float(v) for v in self.bounds()]
+            self.canvas.unit = float(self.unit)
+            self.canvas.answered = self._answered
+
+    def _paint_boxes(self, sheet: Sheet) -> Sheet:
+        """What the canvas draws by itself, for pictures without one."""
+        for box in self.boxes():
+            dash = tuple(float(v) for v in box["dash"].split()) if box["dash"] else None
+            sheet.box(box["box"], box["colour"], 2.5, dash)
+        return sheet
 
     def snapshot(self, **values) -> bytes:
         """The present picture as PNG bytes, after setting `values`."""
         self.set(**values)
         with self._state:
-            return self.draw().still()
+            return self._paint_boxes(self.draw()).still()
 
     def sweep(self):
         """Drive each control through its range, the others at rest, and end where it began. Yields (name, value)."""
@@ -112,11 +183,26 @@ class Explorer:
 
     def _event(self, event: dict) -> None:
         kind = event.get("kind")
-        with self._state:
+        with self.together(), self._state:
+            self._answered = event.get("count", self._answered)
             if kind == "click":
                 self.clicked(event["x"], event["y"])
             elif kind == "key":
-                self.pressed(event["key"], event.get("shift", False))
+                self._press(event["steps"], event.get("shift", False))
+            elif kind in ("drag", "drop"):
+                self.dragged(event["id"], event["box"])
+                self.redraw()  # where the box may not go, the browser is told
+
+    def _press(self, steps: list[int], shift: bool) -> None:
+        """As many key presses as were made since the last event."""
+        (dx, dy), self._steps = (new - old for new, old in zip(steps, self._steps, strict=True)), list(steps)
+        for step, back, forth in ((dx, "ArrowLeft", "ArrowRight"), (dy, "ArrowUp", "ArrowDown")):
+            for _ in range(min(abs(step), MOST_STEPS)):
+                self.pressed(forth if step > 0 else back, shift)
+
+    def _pointer(self, x: float | None = None, y: float | None = None) -> None:
+        with self.together(), self._state:
+            self.hovered(x, y)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         """The live widget, and the still that stands for it where no kernel runs."""

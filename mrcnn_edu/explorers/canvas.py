@@ -25,18 +25,25 @@ function render({ model, el }) {
   root.append(img, svg);
   el.append(root);
 
-  let count = 0;
+  let count = model.get("answered");  // of events sent: what Python says about an older one is not drawn
+  let local = [];  // the boxes as they are drawn, which run ahead of Python while a hand moves them
   let held = null;
   let pending = null;
   let frame = 0;
+  const steps = [...(model.get("event").steps || [0, 0])];  // of arrow keys, counted so that none is lost
 
-  function send(event) {
-    pending = { ...event, count: ++count };
-    if (!frame) frame = requestAnimationFrame(() => {
-      frame = 0;
-      model.set("event", pending);
-      model.save_changes();
-    });
+  function flush() {
+    frame = 0;
+    for (const [name, value] of Object.entries(pending)) model.set(name, value);
+    pending = null;
+    model.save_changes();
+  }
+  function send(name, value) {
+    pending = { ...pending, [name]: value };
+    if (!frame) frame = requestAnimationFrame(flush);
+  }
+  function act(event) {
+    send("event", { ...event, count: ++count });
   }
   function at(event) {
     const r = root.getBoundingClientRect();
@@ -57,36 +64,72 @@ function render({ model, el }) {
     root.style.aspectRatio = model.get("width") + " / " + model.get("height");
     svg.setAttribute("viewBox", `0 0 ${model.get("width")} ${model.get("height")}`);
   }
-  function boxes() {
-    svg.replaceChildren(...model.get("boxes").map((b) => {
-      const [x1, y1, x2, y2] = b.box;
-      const rect = document.createElementNS(NS, "rect");
-      const place = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1),
-                      stroke: b.colour, "stroke-dasharray": b.dash || "none" };
-      for (const [key, value] of Object.entries(place)) rect.setAttribute(key, value);
-      return rect;
+  function shape(kind, settings) {
+    const made = document.createElementNS(NS, kind);
+    for (const [key, value] of Object.entries(settings)) made.setAttribute(key, value);
+    return made;
+  }
+  function show() {
+    svg.replaceChildren(...local.flatMap((b) => {
+      const [x1, y1, x2, y2] = b.box, place = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+      const line = { ...place, stroke: b.colour, "stroke-dasharray": b.dash || "none", "data-id": b.id };
+      const grips = [[x1, y1], [x2, y1], [x1, y2], [x2, y2]].map(([x, y]) =>
+        shape("rect", { class: "grip", x: x - 4, y: y - 4, width: 8, height: 8, stroke: b.colour }));
+      return [shape("rect", { ...place, class: "halo" }), shape("rect", line), ...grips];
     }));
+    root.style.touchAction = local.length ? "none" : "manipulation";
+  }
+  function accept() {
+    if (held || model.get("answered") < count) return;
+    local = model.get("boxes");
+    show();
   }
   function grip([x, y]) {
-    for (const b of [...model.get("boxes")].reverse()) {
-      const [x1, y1, x2, y2] = b.box, reach = 9;
-      if (x < x1 - reach || x > x2 + reach || y < y1 - reach || y > y2 + reach) continue;
-      const sides = b.box.map((v, i) => Math.abs((i % 2 ? y : x) - v) < reach);
+    for (const b of [...local].reverse()) {
+      const [x1, y1, x2, y2] = b.box;
+      // In a narrow box the body must stay reachable.
+      const reach = [x2 - x1, y2 - y1].map((side) => Math.min(9, Math.max(side / 4, 3)));
+      if (x < x1 - 9 || x > x2 + 9 || y < y1 - 9 || y > y2 + 9) continue;
+      const sides = b.box.map((side, i) => {
+        const inward = ((i % 2 ? y : x) - side) * (i < 2 ? 1 : -1);
+        return inward >= -9 && inward <= reach[i % 2];
+      });
       return { id: b.id, start: b.box, from: [x, y], sides: sides.some(Boolean) ? sides : [true, true, true, true] };
     }
     return null;
   }
+  function cursor(g) {
+    if (!g) return "pointer";
+    const [left, top, right, bottom] = g.sides, wide = left !== right, high = top !== bottom;
+    if (wide && high) return left === top ? "nwse-resize" : "nesw-resize";
+    return wide ? "ew-resize" : high ? "ns-resize" : "move";
+  }
   function pull(by, sides, start, id, kind) {
-    const box = start.map((v, i) => v + (sides[i] ? by[i % 2] : 0));
-    model.set("boxes", model.get("boxes").map((b) => b.id === id ? { ...b, box } : b));
-    boxes();
-    send({ kind, id, box });
+    const least = model.get("least"), limits = model.get("bounds");
+    let box = start.map((v, i) => v + (sides[i] ? by[i % 2] : 0));
+    if (sides.every(Boolean)) {
+      for (const i of [0, 1]) {
+        const back = Math.max(limits[i] - box[i], 0) + Math.min(limits[i + 2] - box[i + 2], 0);
+        box[i] += back;
+        box[i + 2] += back;
+      }
+    } else {
+      box = box.map((v, i) => {
+        if (!sides[i]) return v;
+        return i < 2 ? Math.min(Math.max(v, limits[i]), box[i + 2] - least)
+                     : Math.max(Math.min(v, limits[i]), box[i - 2] + least);
+      });
+    }
+    local = local.map((b) => b.id === id ? { ...b, box } : b);
+    show();
+    act({ kind, id, box });
   }
 
   root.addEventListener("pointerdown", (event) => {
     root.focus({ preventScroll: true });
     held = grip(at(event)) || { press: at(event) };
     if (held.id !== undefined) {
+      held.press = at(event);
       root.setPointerCapture(event.pointerId);
       event.preventDefault();
     }
@@ -94,28 +137,41 @@ function render({ model, el }) {
   root.addEventListener("pointermove", (event) => {
     const [x, y] = at(event);
     if (held && held.id !== undefined) {
-      pull([x - held.from[0], y - held.from[1]], held.sides, held.start, held.id, "drag");
-    } else if (model.get("hover")) {
-      send({ kind: "hover", x, y });
+      const by = [x - held.from[0], y - held.from[1]];
+      if (held.moved || Math.hypot(...by) > 2) {
+        held.moved = true;
+        pull(by, held.sides, held.start, held.id, "drag");
+      }
+    } else {
+      root.style.cursor = cursor(grip([x, y]));
+      if (model.get("hover")) send("pointer", [x, y]);
     }
   });
+  root.addEventListener("pointerleave", () => { if (model.get("hover")) send("pointer", []); });
   root.addEventListener("pointerup", (event) => {
-    const [x, y] = at(event);
-    if (held && held.press && Math.hypot(x - held.press[0], y - held.press[1]) < 6) send({ kind: "click", x, y });
+    const [x, y] = at(event), was = held;
     held = null;
+    if (was && was.moved) act({ kind: "drop", id: was.id, box: local.find((b) => b.id === was.id).box });
+    else if (was && was.press && Math.hypot(x - was.press[0], y - was.press[1]) < 6) act({ kind: "click", x, y });
   });
-  root.addEventListener("pointercancel", () => { held = null; });
+  root.addEventListener("pointercancel", () => { held = null; accept(); });
   root.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (!(event.key in steps)) return;
+    const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (!(event.key in keys)) return;
     event.preventDefault();
     event.stopPropagation();
-    const first = model.get("boxes")[0], step = event.shiftKey ? 0.1 : 1;
-    if (first) pull(steps[event.key].map((v) => v * step), [true, true, true, true], first.box, first.id, "drag");
-    else send({ kind: "key", key: event.key, shift: event.shiftKey });
+    const first = local[0], size = event.shiftKey ? 0.1 : 1, [dx, dy] = keys[event.key];
+    if (first) {
+      const unit = model.get("unit");
+      pull([dx * size * unit, dy * size * unit], [true, true, true, true], first.box, first.id, "drag");
+    } else {
+      steps[0] += dx;
+      steps[1] += dy;
+      act({ kind: "key", steps: [...steps], shift: event.shiftKey });
+    }
   });
 
-  const watched = { value: picture, alt: words, boxes, width: size, height: size };
+  const watched = { value: picture, alt: words, boxes: accept, answered: accept, width: size, height: size };
   for (const [name, act] of Object.entries(watched)) {
     model.on("change:" + name, act);
     act();
@@ -135,17 +191,24 @@ LOOKS = """
 .mrcnn-canvas img, .mrcnn-canvas svg { position: absolute; inset: 0; width: 100%; height: 100%; user-select: none; }
 .mrcnn-canvas svg { pointer-events: none; }
 .mrcnn-canvas rect { fill: transparent; stroke-width: 2.5; vector-effect: non-scaling-stroke; }
+.mrcnn-canvas rect.halo { stroke: rgba(255, 255, 255, 0.8); stroke-width: 5; }
+.mrcnn-canvas rect.grip { fill: #fff; stroke-width: 1.5; }
 """
 
 if anywidget is not None:
 
     class Canvas(anywidget.AnyWidget):
-        """A picture that can be clicked, and boxes on it that can be dragged.
+        """A picture that can be clicked, and boxes on it that can be dragged. Places are CSS pixels of the card.
 
-        value    the picture, JPEG bytes
-        boxes    list of {"id", "box": [x1, y1, x2, y2] in CSS pixels of the card, "colour", "dash"}
-        event    the newest {"kind": "click" | "hover" | "key" | "drag", …}. As a synchronised value it is held back
-                 by the front end while Python works, and only the newest one is sent: old ones never queue up.
+        value     the picture, JPEG bytes
+        boxes     list of {"id", "box": [x1, y1, x2, y2], "colour", "dash"}
+        bounds    where boxes may be; `least` is their shortest side
+        unit      CSS pixels that an arrow key moves a box by; with Shift a tenth
+        event     the newest {"kind": "click" | "key" | "drag" | "drop", …, "count"}. As a synchronised value it is
+                  held back by the front end while Python works, and only the newest one is sent: old ones never
+                  queue up. A key's "steps" count from the beginning, so that none is lost then
+        answered  the count of the newest event that `boxes` already heeds; until then the browser shows its own
+        hover     whether `pointer`, the place under the mouse or nothing, is wanted
         """
 
         _esm = MODULE
@@ -155,14 +218,25 @@ if anywidget is not None:
         height = traitlets.Int(600).tag(sync=True)
         alt = traitlets.Unicode("").tag(sync=True)
         boxes = traitlets.List([]).tag(sync=True)
+        bounds = traitlets.List([0, 0, 900, 600]).tag(sync=True)
+        least = traitlets.Float(1.0).tag(sync=True)
+        unit = traitlets.Float(1.0).tag(sync=True)
         hover = traitlets.Bool(False).tag(sync=True)
+        pointer = traitlets.List([]).tag(sync=True)
         event = traitlets.Dict({}).tag(sync=True)
+        answered = traitlets.Int(0).tag(sync=True)
 
 
-def make_canvas(width: int, height: int, on_event):
-    """The canvas, or a plain image widget where anywidget is missing; both show `value` and can be laid out."""
+def make_canvas(width: int, height: int, on_event, on_pointer=None):
+    """The canvas, or a plain image widget where anywidget is missing; both show `value` and can be laid out.
+
+    on_event    called with each event
+    on_pointer  called with (x, y), or nothing, where the mouse is; None if the explorer does not want to know
+    """
     if anywidget is None:
         return ipywidgets.Image(format="jpeg", layout=ipywidgets.Layout(width=f"{width}px", max_width="100%"))
-    canvas = Canvas(width=width, height=height)
+    canvas = Canvas(width=width, height=height, bounds=[0, 0, width, height], hover=on_pointer is not None)
     canvas.observe(lambda change: on_event(change["new"]), "event")
+    if on_pointer is not None:
+        canvas.observe(lambda change: on_pointer(*change["new"]), "pointer")
     return canvas

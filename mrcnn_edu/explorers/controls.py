@@ -29,6 +29,10 @@ class Control:
         """Give the control a value; raises ValueError saying which values it takes."""
         raise NotImplementedError
 
+    def nearest(self, value):
+        """The value nearest to this one that the control takes."""
+        return value
+
 
 class Choice(Control):
     """One of a few named options: a slider with stops where they have an order, a drop-down list where they do not."""
@@ -69,6 +73,31 @@ class Choice(Control):
         return list(self.options)
 
 
+class Toggle(Control):
+    """On or off."""
+
+    def __init__(self, name: str, label: str, value: bool = False):
+        super().__init__(name, label)
+        self.widget = widgets.Checkbox(
+            value=value, description=label, indent=False, layout=widgets.Layout(width="auto", min_width="70px")
+        )
+        self.widget.observe(lambda change: self.on_change(change["new"]), "value")
+
+    @property
+    def value(self) -> bool:
+        """What the control holds now."""
+        return self.widget.value
+
+    def set(self, value) -> None:
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.name} is True or False, not {value!r}")
+        self.widget.value = value
+
+    def sweep(self):
+        """The values that a sweep visits."""
+        return [not self.value, self.value]
+
+
 class Number(Control):
     """A number from `low` to `high` in steps of `step`: a slider, a number box, and a line for what is wrong."""
 
@@ -106,6 +135,11 @@ class Number(Control):
             raise ValueError(f"{value} is outside {self.slider.min:g} to {self.slider.max:g}")
         self.slider.value = number
         self._tell("")
+
+    def nearest(self, value):
+        low, high, step = self.slider.min, self.slider.max, self.slider.step
+        steps = round((min(max(value, low), high) - low) / step)
+        return min(self.kind(round(low + steps * step, 9)), high)
 
     def limit(self, low, high) -> None:
         """New bounds; the value is kept within them, without calling `on_change`."""
