@@ -35,6 +35,7 @@ class Explorer:
         self._drawing = threading.Lock()
         self._wanted = self._drawn = self._answered = self._held = 0
         self._steps = [0, 0]
+        self.dragging = False
         self.canvas = make_canvas(self.width, self.height, self._event, self._pointer if self.hover else None)
         self.drags = hasattr(self.canvas, "boxes")
         self.note = widgets.HTML(
@@ -79,7 +80,10 @@ class Explorer:
         return 0, 0, self.width, self.height
 
     def dragged(self, name: str, box) -> None:
-        """The box of that id was moved to (x1, y1, x2, y2), CSS pixels of the card."""
+        """The box of that id was moved to (x1, y1, x2, y2), CSS pixels of the card.
+
+        While `self.dragging` the hand still holds it, so the frame that it lies in must stay where it is.
+        """
 
     def hovered(self, x: float | None, y: float | None) -> None:
         """The mouse is at a place of the card, or has left it."""
@@ -190,6 +194,7 @@ class Explorer:
             elif kind == "key":
                 self._press(event["steps"], event.get("shift", False))
             elif kind in ("drag", "drop"):
+                self.dragging = kind == "drag"
                 self.dragged(event["id"], event["box"])
                 self.redraw()  # where the box may not go, the browser is told
 

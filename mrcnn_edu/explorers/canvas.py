@@ -154,7 +154,11 @@ function render({ model, el }) {
     if (was && was.moved) act({ kind: "drop", id: was.id, box: local.find((b) => b.id === was.id).box });
     else if (was && was.press && Math.hypot(x - was.press[0], y - was.press[1]) < 6) act({ kind: "click", x, y });
   });
-  root.addEventListener("pointercancel", () => { held = null; accept(); });
+  root.addEventListener("pointercancel", () => {
+    const was = held;
+    held = null;
+    if (was && was.moved) act({ kind: "drop", id: was.id, box: local.find((b) => b.id === was.id).box });
+  });
   root.addEventListener("keydown", (event) => {
     const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (!(event.key in keys)) return;
@@ -163,7 +167,7 @@ function render({ model, el }) {
     const first = local[0], size = event.shiftKey ? 0.1 : 1, [dx, dy] = keys[event.key];
     if (first) {
       const unit = model.get("unit");
-      pull([dx * size * unit, dy * size * unit], [true, true, true, true], first.box, first.id, "drag");
+      pull([dx * size * unit, dy * size * unit], [true, true, true, true], first.box, first.id, "drop");
     } else {
       steps[0] += dx;
       steps[1] += dy;

@@ -5,6 +5,7 @@ a box for the keyboard; a value that is not one turns the box red and a line und
 """
 
 import html
+from contextlib import contextmanager
 
 import ipywidgets as widgets
 
@@ -141,17 +142,27 @@ class Number(Control):
         steps = round((min(max(value, low), high) - low) / step)
         return min(self.kind(round(low + steps * step, 9)), high)
 
-    def limit(self, low, high) -> None:
-        """New bounds; the value is kept within them, without calling `on_change`."""
+    def hush(self, value) -> None:
+        """`set`, without calling `on_change`."""
+        with self._unheard():
+            self.set(value)
+
+    @contextmanager
+    def _unheard(self):
         called, self.on_change = self.on_change, lambda value: None
         try:
+            yield
+        finally:
+            self.on_change = called
+
+    def limit(self, low, high) -> None:
+        """New bounds; the value is kept within them, without calling `on_change`."""
+        with self._unheard():
             self.slider.min = min(low, self.slider.min)
             self.slider.max = max(high, self.slider.max)
             self.slider.value = min(max(self.slider.value, low), high)
             self.slider.min, self.slider.max = low, high
             self.slider.disabled = self.box.disabled = low == high
-        finally:
-            self.on_change = called
 
     def sweep(self, steps: int = 12):
         """The values that a sweep visits, both ends among them."""

@@ -4,9 +4,10 @@ Places are given in CSS pixels, the size the picture has on the page; the card i
 """
 
 import io
+import math
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import matplotlib
@@ -32,6 +33,17 @@ def font(weight: str, size: float) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(
         str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / FONTS[weight]), round(size * SCALE)
     )
+
+
+@lru_cache(maxsize=4096)
+def letters(words: str, weight: str, size: float, anchor: str) -> tuple[Image.Image, int, int]:
+    """Words as a mask to paint through, and where its corner lies relative to the anchor. The same words come again
+    in the next picture, and drawing letters is the slowest part of one."""
+    left, top, right, bottom = font(weight, size).getbbox(words, anchor=anchor)
+    left, top = math.floor(left), math.floor(top)
+    mask = Image.new("L", (max(math.ceil(right) - left, 1), max(math.ceil(bottom) - top, 1)))
+    ImageDraw.Draw(mask).text((-left, -top), words, 255, font(weight, size), anchor)
+    return mask, left, top
 
 
 @cache
@@ -83,7 +95,11 @@ class Window:
         fx, fy, width, height = self.frame
         if not (fx <= x < fx + width and fy <= y < fy + height):
             return None
-        return self.piece[0] + (x - fx) / self.zoom, self.piece[1] + (y - fy) / self.zoom
+        return self.unplace_any(x, y)
+
+    def unplace_any(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the card, in the frame or not → of the image."""
+        return self.piece[0] + (x - self.frame[0]) / self.zoom, self.piece[1] + (y - self.frame[1]) / self.zoom
 
     @classmethod
     def fit(cls, frame, piece, top: bool = False) -> "Window":
@@ -105,10 +121,12 @@ class Sheet:
 
     def text(self, x, y, words: str, size=13, weight="regular", fill=PALETTE["ink"], anchor="la", rim=None) -> None:
         """Words at a place, with PIL's two letters for the anchor; `rim` outlines them, for words on photos."""
-        style = {"fill": fill, "font": font(weight, size), "anchor": anchor}
         if rim:
-            style |= {"stroke_width": round(1.6 * SCALE), "stroke_fill": rim}
-        self.pen.text((x * SCALE, y * SCALE), words, **style)
+            style = {"fill": fill, "font": font(weight, size), "anchor": anchor, "stroke_fill": rim}
+            self.pen.text((x * SCALE, y * SCALE), words, stroke_width=round(1.6 * SCALE), **style)
+            return
+        mask, left, top = letters(words, weight, size, anchor)
+        self.image.paste(fill, (round(x * SCALE) + left, round(y * SCALE) + top), mask)
 
     def paragraph(self, x, y, width, words: str, size=13, fill=PALETTE["ink"]) -> None:
         """Words broken into lines of at most `width`."""
@@ -234,8 +252,9 @@ def dashes(start, end, dash):
     if dash is None:
         yield (*start, *end)
         return
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    length = float(np.linalg.norm(end - start))
-    for begin in np.arange(0, length, sum(dash)):
-        stop = min(begin + dash[0], length)
-        yield (*(start + (end - start) * begin / length), *(start + (end - start) * stop / length))
+    (x1, y1), (x2, y2) = start, end
+    length = math.hypot(x2 - x1, y2 - y1)
+    for number in range(math.ceil(length / sum(dash))):
+        begin = number * sum(dash)
+        a, b = begin / length, min(begin + dash[0], length) / length
+        yield x1 + (x2 - x1) * a, y1 + (y2 - y1) * a, x1 + (x2 - x1) * b, y1 + (y2 - y1) * b
