@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 DATA_NAMES = ("shapes", "coins", "fruits_nuts")
+MISTAKES = ("round_roi", "roi_pool", "half_pixel", "ratio_on_one_side", "ignored_are_negative")
 EXAMPLES = {
     "train": "python -m mrcnn_edu train --data fruits_nuts --steps 300 --out runs/fruits",
     "evaluate": "python -m mrcnn_edu evaluate --data fruits_nuts --weights fruits --json",
@@ -83,6 +84,11 @@ def _model(command, weights: str) -> None:
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
 
 
+def _mistake(command, text: str) -> None:
+    names = ", ".join(MISTAKES)
+    command.add_argument("--mistake", choices=MISTAKES, metavar="NAME", help=f"{text}: {names}")
+
+
 def _train(command) -> None:
     _data(command, "train")
     command.add_argument(
@@ -104,6 +110,7 @@ def _train(command) -> None:
     command.add_argument("--eval-every", type=whole(0), help="steps between validations; 0: only at the end")
     command.add_argument("--checkpoint-every", type=whole(0), help="steps between checkpoints; 0: only at the end")
     command.add_argument("--limit", type=whole(1), help="validate on the first images only")
+    _mistake(command, "train with a classic mistake of the lessons switched on")
     command.add_argument("--no-augment", action="store_true", help="train on the images as they are")
     command.add_argument("--out", default="runs/train", help="folder of the run (default: %(default)s)")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -116,6 +123,7 @@ def _evaluate(command) -> None:
     command.add_argument("--batch", type=whole(1), default=1, help="images per forward pass (default: %(default)s)")
     command.add_argument("--seed", type=whole(0), default=0, help="of generated data (default: %(default)s)")
     command.add_argument("--limit", type=whole(1), help="only the first images")
+    _mistake(command, "switch on a classic mistake of the lessons")
     command.add_argument("--class-agnostic", action="store_true", help="count every class as one")
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.add_argument("--out", metavar="DIR", help="also write detections.json, in COCO's results format")

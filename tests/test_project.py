@@ -39,7 +39,7 @@ MODEL_ROWS = [
 # Within the package; `model` imports nothing of the others.
 PACKAGE_ROWS = [
     {"model"},
-    {"datasets", "classical"},
+    {"datasets", "classical", "mistakes"},
     {"training"},
     {"figures"},
     {"explorers", "exercises"},

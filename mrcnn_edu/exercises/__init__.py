@@ -4,5 +4,6 @@ from mrcnn_edu.exercises import lesson_00, lesson_04, lesson_04_counts  # noqa: 
 from mrcnn_edu.exercises.base import ExerciseError, exercise, hint, progress, solution
 from mrcnn_edu.exercises.card import Row, card
 from mrcnn_edu.exercises.predict import predict_first
+from mrcnn_edu.mistakes import break_it
 
-__all__ = ["ExerciseError", "Row", "card", "exercise", "hint", "predict_first", "progress", "solution"]
+__all__ = ["ExerciseError", "Row", "break_it", "card", "exercise", "hint", "predict_first", "progress", "solution"]

@@ -51,6 +51,7 @@ class Anchors:
     """
 
     def __init__(self, sizes: tuple[tuple[int, ...], ...], ratios: tuple[float, ...]):
+        self.sizes, self.ratios = sizes, ratios
         self.base = [cell_anchors(level_sizes, ratios) for level_sizes in sizes]  # each (A, 4)
         self._grids: OrderedDict = OrderedDict()
 

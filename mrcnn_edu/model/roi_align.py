@@ -240,9 +240,7 @@ class PyramidRoIAlign(nn.Module):
         maps = [features[str(level)].float() for level in range(len(self.scales))]
         rois = to_rois(boxes)  # (R, 5)
         levels = self.levels(rois[:, 1:])  # (R,)
-        reads = len(rois) * (2 * self.sampling_ratio * self.output_size) ** 2
-        # The bags need one table of all maps; for fewer reads than it has rows it is not worth making.
-        if self.fast and rois.device.type == "cpu" and reads >= sum(x[:, 0].numel() for x in maps):
+        if self._at_once(maps, rois):
             return pyramid_roi_align(maps, rois, levels, self.output_size, self.scales, self.sampling_ratio)
         pooled = rois.new_zeros(len(rois), maps[0].shape[1], self.output_size, self.output_size)
         for level, (level_map, scale) in enumerate(zip(maps, self.scales, strict=True)):
@@ -251,6 +249,12 @@ class PyramidRoIAlign(nn.Module):
                 part = self._kernel(level_map)(level_map, rois[here], self.output_size, scale, self.sampling_ratio)
                 pooled = pooled.index_copy(0, here, part)
         return pooled
+
+    def _at_once(self, maps: list[Tensor], rois: Tensor) -> bool:
+        """Whether all levels are read together, by `pyramid_roi_align`."""
+        # The bags need one table of all maps; for fewer reads than it has rows it is not worth making.
+        reads = len(rois) * (2 * self.sampling_ratio * self.output_size) ** 2
+        return self.fast and rois.device.type == "cpu" and reads >= sum(x[:, 0].numel() for x in maps)
 
     def _kernel(self, level_map: Tensor):
         """RoIAlign on one level: the readable form, or the one that reads a map of this layout without copying it."""

@@ -7,10 +7,12 @@ import errno
 import json
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
+from ..mistakes import break_it
 from .checkpoint import CheckpointError
 from .errors import NonFiniteLossError
 from .evaluation import METRICS, average_precision, coco_results, detections
@@ -23,7 +25,7 @@ from .settings import pick_device
 DEFAULT_WEIGHTS = {"shapes": "lesson", "coins": "lesson", "fruits_nuts": "fruits"}
 RUN_SETTINGS = (
     "steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
-    "checkpoint_every", "device",
+    "checkpoint_every", "device", "mistake",
 )  # fmt: skip
 
 
@@ -109,6 +111,8 @@ def run_train(options: argparse.Namespace) -> int:
     model = _new_model(options, plan, dataset)
     if options.resume and not (Path(options.out) / CHECKPOINT).exists():
         print(f"no checkpoint in {options.out} yet: starting at step 0", file=sys.stderr)
+    if settings.mistake:
+        print(f"mistake switched on for the whole run: {settings.mistake}")
     result = train(
         model,
         dataset,
@@ -169,16 +173,18 @@ def run_evaluate(options: argparse.Namespace) -> int:
     agnostic = options.class_agnostic or _one_unknown_class(model, dataset)
     truth, results, seen = dataset.coco(), [], []
     found = detections(model, dataset, truth, options.batch, options.limit, agnostic, progress=sys.stderr.isatty())
-    for of_image, image_id in found:
-        results.extend(of_image)
-        seen.append(image_id)
+    with break_it(options.mistake) if options.mistake else nullcontext():
+        for of_image, image_id in found:
+            results.extend(of_image)
+            seen.append(image_id)
     scores = average_precision(truth, results, seen, agnostic)
     if options.out:
         _write_results(Path(options.out) / "detections.json", results)
     if options.json:
         print(json.dumps(scores))
     else:
-        print(f"{dataset.name}, {len(seen)} images, {len(results)} detections")
+        mistake = f", with the mistake {options.mistake}" if options.mistake else ""
+        print(f"{dataset.name}, {len(seen)} images, {len(results)} detections{mistake}")
         for kind, group in scores.items():
             print(f"{kind}  " + "  ".join(f"{name} {value:.3f}" for name, value in group.items()))
     return 0

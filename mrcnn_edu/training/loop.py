@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from ..datasets.checker import DatasetError, check_dataset, describe
+from ..mistakes import break_it
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import NonFiniteLossError, explained_out_of_memory, interrupts_held
 from .evaluation import METRICS, evaluate
@@ -68,12 +70,19 @@ def train(
     resume     go on from out/checkpoint.pt; starts at step 0 if there is none yet
     overwrite  start anew even if `out` already holds a run
     limit      validate on the first `limit` images of `val` only
-    raises     ValueError for a data set that would poison training, or whose classes are not the model's;
+    raises     ValueError for a data set that would poison training, whose classes are not the model's, or for a
+               mistake that does not exist;
                FileExistsError if `out` holds a run and neither resume nor overwrite is set;
                CheckpointError for a checkpoint that is damaged or of another run; NonFiniteLossError;
                torch.cuda.OutOfMemoryError that says what to lower
     """
-    run = _Run(model, dataset, settings, val, out, resume, overwrite, limit)
+    with break_it(settings.mistake) if settings.mistake else nullcontext():
+        run = _Run(model, dataset, settings, val, out, resume, overwrite, limit)
+        _steps(run, settings, progress)
+    return run.result()
+
+
+def _steps(run: _Run, settings: TrainSettings, progress: bool) -> None:
     bar = tqdm(total=settings.steps, initial=run.state.step, desc="training", unit="step", disable=not progress)
     try:
         started = time.perf_counter()
@@ -96,7 +105,6 @@ def train(
     finally:
         bar.close()
         run.close()
-    return run.result()
 
 
 class _Run:

@@ -38,6 +38,8 @@ class TrainSettings:
     checkpoint_every steps between checkpoints; 0 saves only at the end
     eval_every       steps between evaluations on the validation set; 0 evaluates only at the end
     device           "auto" (CUDA, then MPS, then CPU) or a torch device
+    mistake          a name for `mrcnn_edu.mistakes.break_it` that is switched on for the whole run, its evaluations
+                     included; None trains the sound model
     """
 
     steps: int = 300
@@ -59,6 +61,7 @@ class TrainSettings:
     checkpoint_every: int = 100
     eval_every: int = 0
     device: str = "auto"
+    mistake: str | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "milestones", tuple(self.milestones))

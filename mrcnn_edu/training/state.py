@@ -147,7 +147,8 @@ class TrainState:
             if saved["sampler"][name] != here:
                 refuse(f"the data set's {'name' if name == 'dataset' else name}", saved["sampler"][name], here)
         ours = self.settings.to_dict()
-        for name, value in saved["settings"].items():
+        # A setting that came after the checkpoint had its default then.
+        for name, value in {**TrainSettings().to_dict(), **saved["settings"]}.items():
             if ours.get(name) != value and name not in (*FREE_TO_CHANGE, "steps"):
                 refuse(f"the setting {name}", value, ours.get(name))
         if saved["step"] > self.settings.steps:
