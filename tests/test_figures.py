@@ -36,6 +36,11 @@ def all_figures():
     yield figures.show_curves(
         {"a": ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, x_label="step", y_label="loss", caption="Two."
     )
+    grid = {"values": torch.randn(4, 5), "title": "map", "corner": (7, 2), "names": [1, 2]}
+    grid |= {"boxes": {"proposal": [[2.5, 7.5, 4, 9]]}, "lines": {"here": [[2.5, 7.5, 3, 8]]}}
+    grid["points"] = [[3.2, 8.1], [4.4, 9.9]]
+    yield figures.show_grids([grid, {"values": torch.randn(30, 30), "rulers": False}], caption="Grids.")
+    yield figures.show_grids([{"values": torch.eye(3), "digits": 1}], caption="One.", height=2.4)
     yield figures.show_counts({"anchors": 20_000, "masks": 0}, title="Fewer", caption="Counts.")
 
 

@@ -19,6 +19,7 @@ class Row:
     value    its tensor in the live run
     shape    letters and numbers, such as "R, 4K"; a letter means one number on the whole card
     code     what computes it, as it stands in a line of the package
+    built    heading of the lesson under which it is built, or "" where it is not
     """
 
     symbol: str
@@ -26,6 +27,7 @@ class Row:
     value: torch.Tensor
     shape: str
     code: str
+    built: str = ""
 
 
 class CardError(AssertionError):
@@ -65,6 +67,9 @@ class Card:
             now = "\u00a0×\u00a0".join(map(str, row.value.shape)) or "one number"
             shape = row.shape.replace(", ", ",\u00a0")
             link = f"[`{row.code}`]({repository()}/blob/main/{path}#L{line})"
+            if row.built:
+                # JupyterLab's and GitHub's name for the place of a heading.
+                link += f"; [built below](#{row.built.replace(' ', '-')})"
             lines.append(f"| ${row.symbol}$ | {row.meaning} | ({shape}) | {now} | {span(row.value)} | {link} |")
         bound = ", ".join(f"{letter} = {size:,}" for letter, size in self.letters.items())
         return "\n".join([*lines, "", f"In this run {bound}."])

@@ -163,7 +163,7 @@ class RoIAlign(Explorer):
     def boxes(self) -> list[dict]:
         reading = self.reading
         box = self.window(reading).place(reading.cells)
-        return [{"id": "roi", "box": box, "colour": PALETTE["proposal"], "dash": ""}]
+        return [{"id": "roi", "box": box, "colour": PALETTE["region"], "dash": ""}]
 
     def bounds(self):
         x, y, width, height = self.window(self.reading).frame

@@ -1,0 +1,132 @@
+"""Images with boxes and masks on them, and feature maps."""
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.patches import Patch, Rectangle
+from scipy.ndimage import distance_transform_edt
+
+from mrcnn_edu.figures.look import (
+    FEATURE_MAP,
+    INSTANCES,
+    LINES,
+    PALETTE,
+    WIDTH,
+    Figure,
+    as_array,
+    canvas,
+    in_style,
+    ink_on,
+)
+
+
+def draw_image(axes, image, title: str = "", pixels: bool = False) -> None:
+    """The image without ticks. `pixels` shows them as squares: use it where they are the subject."""
+    axes.imshow(as_array(image), interpolation="nearest" if pixels else "antialiased")
+    axes.set_title(title)
+    axes.set_axis_off()
+
+
+def draw_boxes(axes, boxes, kind: str = "prediction", labels=None, width: float = 1.8) -> None:
+    """Boxes (N, 4) xyxy in pixels, in the colour and line of `kind` (a key of PALETTE), with a label each if given."""
+    if kind not in LINES:
+        raise ValueError(f"boxes are of the kind {', '.join(map(repr, LINES))}, not {kind!r}")
+    boxes = np.asarray(torch.as_tensor(boxes).detach().cpu(), dtype=float).reshape(-1, 4)
+    for number, (x1, y1, x2, y2) in enumerate(boxes):
+        place = {"xy": (x1 - 0.5, y1 - 0.5), "width": x2 - x1, "height": y2 - y1, "fill": False}
+        axes.add_patch(Rectangle(**place, edgecolor="white", linewidth=width + 1.4, alpha=0.8))
+        axes.add_patch(Rectangle(**place, edgecolor=PALETTE[kind], linewidth=width, linestyle=LINES[kind]))
+        if kind == "suppressed":
+            axes.plot([x1, x2], [y1, y2], color=PALETTE[kind], linewidth=1)
+            axes.plot([x1, x2], [y2, y1], color=PALETTE[kind], linewidth=1)
+        if labels is not None:
+            tag(axes, x1, y1, str(labels[number]), PALETTE[kind])
+
+
+def tag(axes, x: float, y: float, text: str, colour: str) -> None:
+    """A label in a filled pill on the box corner (x, y): above it, or below where it would run into the title."""
+    at_top = y < 0.1 * max(axes.get_ylim())
+    pill = {"boxstyle": "round,pad=0.18,rounding_size=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
+    axes.text(x, y, text, fontsize=9, color=ink_on(colour), va="top" if at_top else "bottom", bbox=pill)
+
+
+def draw_masks(axes, masks, colours=INSTANCES, alpha: float = 0.55, names=None) -> None:
+    """Masks, each in its colour with an outline and, where `names` are given, its name at its innermost pixel.
+
+    masks  (N, H, W) or (N, 1, H, W) or a list of (H, W), soft or bool
+    names  N strings, or True for the numbers from 1
+    """
+    masks = [np.asarray(torch.as_tensor(mask).detach().cpu().float()).squeeze() for mask in masks]
+    names = [str(n + 1) for n in range(len(masks))] if names is True else names
+    for number, mask in enumerate(masks):
+        colour = colours[number % len(colours)]
+        inside = mask >= 0.5
+        if not inside.any():
+            continue
+        layer = np.zeros((*mask.shape, 4))
+        layer[inside] = (*matplotlib.colors.to_rgb(colour), alpha)
+        axes.imshow(layer, interpolation="nearest")
+        axes.contour(np.pad(inside.astype(float), 1), [0.5], colors=[colour], linewidths=1.4, extent=around(mask))
+        if names is not None:
+            depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+            y, x = np.unravel_index(depth.argmax(), depth.shape)
+            pill = {"boxstyle": "round,pad=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
+            style = {"fontsize": 9, "ha": "center", "va": "center", "color": ink_on(colour)}
+            axes.text(x, y, names[number], bbox=pill, **style)
+
+
+def around(mask: np.ndarray) -> tuple[float, float, float, float]:
+    """Where the pixels of a mask that was padded by one lie in the picture: the extent for `contour`."""
+    height, width = mask.shape
+    return -1, width, -1, height
+
+
+@in_style
+def show_images(panels, *, caption: str, columns: int | None = None, height: float | None = None) -> Figure:
+    """Images side by side.
+
+    panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, alpha, names,
+             boxes {kind: (N, 4)} and labels {kind: [str]}
+    """
+    columns = columns or len(panels)
+    rows = -(-len(panels) // columns)
+    sizes = [torch.as_tensor(panel["image"]).shape[-2:] for panel in panels]
+    tallest = max(h / w for h, w in sizes)
+    drawing, axes = canvas(rows, columns, height or rows * (WIDTH / columns * tallest + 0.3))
+    for place in axes.flat[len(panels) :]:
+        place.set_axis_off()
+    for place, panel in zip(axes.flat, panels, strict=False):
+        draw_image(place, panel["image"], panel.get("title", ""), panel.get("pixels", False))
+        if panel.get("masks") is not None:
+            draw_masks(
+                place, panel["masks"], panel.get("colours", INSTANCES), panel.get("alpha", 0.55), panel.get("names")
+            )
+        for kind, boxes in panel.get("boxes", {}).items():
+            draw_boxes(place, boxes, kind, panel.get("labels", {}).get(kind))
+    return Figure(drawing, caption)
+
+
+@in_style
+def show_feature_maps(maps, *, caption: str, titles=None, unit: str = "activation", columns: int = 4) -> Figure:
+    """Maps, a list of (H, W), on one shared colour scale with its bar in `unit`."""
+    maps = [torch.as_tensor(m).detach().float().cpu().numpy() for m in maps]
+    columns = min(columns, len(maps))
+    rows = -(-len(maps) // columns)
+    low, high = min(m.min() for m in maps), max(m.max() for m in maps)
+    tallest = max(m.shape[0] / m.shape[1] for m in maps)
+    drawing, axes = canvas(rows, columns, rows * ((WIDTH - 0.9) / columns * tallest + 0.3))
+    for place in axes.flat[len(maps) :]:
+        place.set_axis_off()
+    for number, (place, values) in enumerate(zip(axes.flat, maps, strict=False)):
+        picture = place.imshow(values, cmap=FEATURE_MAP, vmin=low, vmax=high, interpolation="nearest")
+        place.set_title(titles[number] if titles else "")
+        place.set_xticks([])
+        place.set_yticks([])
+    drawing.colorbar(picture, ax=axes, shrink=0.85, label=unit)
+    return Figure(drawing, caption)
+
+
+def legend(axes, kinds) -> None:
+    """A legend for the kinds of boxes in a picture, under it."""
+    handles = [Patch(fill=False, edgecolor=PALETTE[k], linestyle=LINES[k], linewidth=1.8, label=k) for k in kinds]
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=len(handles), frameon=False)
