@@ -86,8 +86,9 @@ def test_unknown_parts_and_kinds_are_named():
 def test_line_styles_repeat_what_colours_say():
     assert set(LINES) <= set(PALETTE)
     dashed = [kind for kind, style in LINES.items() if style != "-"]
-    assert dashed == ["proposal", "anchor", "ignored"]
-    assert len({PALETTE[kind] for kind in LINES}) == len(LINES)
+    assert dashed == ["proposal", "anchor", "rounded", "ignored"]
+    assert PALETTE["region"] == PALETTE["proposal"]  # a proposal that is read from is drawn solid
+    assert len({PALETTE[kind] for kind in LINES}) == len(LINES) - 1
 
 
 def contrast(one: str, other: str) -> float:
