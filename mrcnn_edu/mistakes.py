@@ -7,7 +7,6 @@ and put it back afterwards.
 
 import html
 import json
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,9 @@ import torchvision
 from torch import Tensor
 
 from mrcnn_edu.model import anchors, detect, losses, roi_align, rpn
+from mrcnn_edu.model.weights import DATA_FOLDER
+
+PRICES_FILE = DATA_FOLDER / "prices.json"
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,12 @@ def _nms(function: Callable) -> list[Patch]:
     return [Patch(rpn, "grouped_nms", grouped), Patch(detect, "grouped_nms", grouped)]
 
 
-def _cell_anchors(function: Callable) -> list[Patch]:
-    # A model computes the anchors of one cell when it is made, so those of a swap need a grid of their own.
-    twins = weakref.WeakKeyDictionary()
-    sound = anchors.Anchors.__call__
-
+def _anchors(of_cell: Callable, of_grid: Callable) -> list[Patch]:
+    # The model keeps the anchors it has made: those of a swap are made anew each time, and none of them is kept.
     def grids(self, image_size, grids, device):
-        if self not in twins:
-            twins[self] = anchors.Anchors(self.sizes, self.ratios)
-            twins[self].base = [function(sizes, self.ratios) for sizes in self.sizes]
-        return sound(twins[self], image_size, grids, device)
+        strides = anchors.strides(image_size, grids)
+        return [of_grid(of_cell(sizes, self.ratios).to(device), grid, stride)
+                for sizes, grid, stride in zip(self.sizes, grids, strides, strict=True)]  # fmt: skip
 
     return [Patch(anchors.Anchors, "__call__", grids)]
 
@@ -92,7 +90,9 @@ PARTS: dict[str, Callable[[Callable], list[Patch]]] = {
     "decode": _decode,
     "encode": _encode,
     "nms": _nms,
-    "cell_anchors": _cell_anchors,
+    "to_rois": lambda function: [Patch(roi_align, "to_rois", function)],
+    "cell_anchors": lambda function: _anchors(function, anchors.grid_anchors),
+    "grid_anchors": lambda function: _anchors(anchors.cell_anchors, function),
     "match": _match,
     "anchor_labels": lambda function: [Patch(losses, "anchor_labels", function)],
     "sample": lambda function: [Patch(losses, "sample", function)],
@@ -101,7 +101,7 @@ PARTS: dict[str, Callable[[Callable], list[Patch]]] = {
 # What only the losses call: a swap of these changes nothing that a trained model predicts.
 TRAINING_PARTS = ("encode", "match", "anchor_labels", "sample")
 
-_on: dict[str, "Swap"] = {}
+_on: list["Swap"] = []
 
 
 class Swap:
@@ -114,23 +114,24 @@ class Swap:
     @property
     def is_on(self) -> bool:
         """Whether it is switched on."""
-        return _on.get(self.part) is self
+        return self in _on
 
     def on(self) -> "Swap":
         """Switch it on.
 
         raises   RuntimeError if it is on already, or another swap of the same part is
         """
-        if self.part in _on:
-            other = _on[self.part]
-            if other is self:
-                raise RuntimeError(f"{self.title} is on already; off() switches it off")
-            raise RuntimeError(
-                f"{self.title} and {other.title} both replace the model's {self.part}, and the second is on: switch "
-                "it off first"
-            )
+        if self.is_on:
+            raise RuntimeError(f"{self.title} is on already; off() switches it off")
         patches = PARTS[self.part](self.function)
-        _on[self.part] = self
+        wanted = {(patch.owner, patch.attribute) for patch in patches}
+        for other in _on:
+            if wanted & {(owner, attribute) for owner, attribute, _ in other._undo}:
+                raise RuntimeError(
+                    f"{self.title} and {other.title} both replace the model's {other.part}, and the second is on: "
+                    "switch it off first"
+                )
+        _on.append(self)
         for patch in patches:
             self._undo.append((patch.owner, patch.attribute, vars(patch.owner)[patch.attribute]))
             setattr(patch.owner, patch.attribute, patch.replacement)
@@ -141,7 +142,7 @@ class Swap:
         while self._undo:
             setattr(*self._undo.pop())
         if self.is_on:
-            del _on[self.part]
+            _on.remove(self)
 
     def __enter__(self):
         return self.on()
@@ -152,18 +153,24 @@ class Swap:
 
 def switched_on() -> list[Swap]:
     """All swaps that are on."""
-    return list(_on.values())
+    return list(_on)
 
 
 def swapped(part: str, function: Callable) -> Swap:
     """Every model of this process with `function` as one of its parts, within a `with` block.
 
-    part      "roi_align": function(features (B, C, H, W), rois (R, 5), output_size, spatial_scale, sampling_ratio,
-              aligned) → (R, C, P, P). "decode": (deltas, anchors, weights) → boxes (N, 4). "encode": (boxes, anchors,
-              weights) → deltas (N, 4). "nms": (boxes, scores, iou_threshold) → indices kept, called for each level and
-              each class. "cell_anchors": (sizes, ratios) → (A, 4). "match": (gt_boxes, boxes, high, low, low_quality)
-              → (N,). "anchor_labels": (matched_idxs) → (N,). "sample": (labels, count, positive_fraction) → the
-              indices of the positives and of the negatives
+    function  what it is called with, and what it gives, by part:
+              roi_align      (features (B, C, H, W), rois (R, 5), output_size, spatial_scale, sampling_ratio, aligned)
+                             → (R, C, P, P), once a level
+              to_rois        (boxes, one (N, 4) an image) → (R, 5)
+              decode         (deltas (N, 4), anchors (N, 4), weights) → boxes (N, 4)
+              encode         (boxes (N, 4), anchors (N, 4), weights) → deltas (N, 4)
+              nms            (boxes (N, 4), scores (N,), iou_threshold) → indices of those kept; once a level and class
+              cell_anchors   (sizes, ratios) → (A, 4), once a level
+              grid_anchors   (base (A, 4), (h, w) cells, stride) → (h·w·A, 4), once a level
+              match          (gt_boxes (G, 4), boxes (N, 4), high, low, low_quality) → (N,)
+              anchor_labels  (matched_idxs (N,)) → (N,)
+              sample         (labels (N,), count, positive_fraction) → indices of positives and of negatives
     raises    ValueError naming the parts there are
     """
     if part not in PARTS:
@@ -294,19 +301,12 @@ def price_notes(mistake: Mistake) -> list[str]:
     return notes
 
 
-def prices_file() -> Path:
-    """`data/prices.json`, beside the package in a clone, inside it when installed."""
-    package = Path(__file__).resolve().parent
-    places = (package.parent / "data", package / "data")
-    return next((place for place in places if (place / "README.md").is_file()), places[0]) / "prices.json"
-
-
 def read_prices(path: Path | None = None) -> dict[str, dict]:
     """{mistake: its prices}, as `mrcnn_edu.training.prices` measured them; empty where there is no file.
 
     path   by default the file that ships
     """
-    path = path or prices_file()
+    path = path or PRICES_FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 

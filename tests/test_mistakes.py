@@ -8,7 +8,7 @@ import torchvision
 
 from mrcnn_edu.__main__ import MISTAKES as NAMED_ON_THE_COMMAND_LINE
 from mrcnn_edu.datasets import load_dataset
-from mrcnn_edu.mistakes import MISTAKES, PARTS, break_it, prices_file, read_prices, swapped, switched_on
+from mrcnn_edu.mistakes import MISTAKES, PARTS, break_it, read_prices, swapped, switched_on
 from mrcnn_edu.model import anchors, boxes, load_weights, losses, matching, roi_align
 from mrcnn_edu.training import prices
 
@@ -19,7 +19,9 @@ OWN = {
     "decode": boxes.decode,
     "encode": boxes.encode,
     "nms": boxes.nms,
+    "to_rois": roi_align.to_rois,
     "cell_anchors": anchors.cell_anchors,
+    "grid_anchors": anchors.grid_anchors,
     "match": matching.match,
     "anchor_labels": losses.anchor_labels,
     "sample": matching.sample,
@@ -150,6 +152,11 @@ def test_swapped_anchors_need_no_new_model_and_spoil_no_new_one(model, scenes):
         fresh = MaskRCNN(model.config)
     assert torch.equal(model.stages([scenes[0][0]]).anchors, sound)
     assert torch.equal(fresh.stages([scenes[0][0]]).anchors, sound)
+    with swapped("grid_anchors", lambda *given: anchors.grid_anchors(*given) - 2):
+        assert torch.equal(model.stages([scenes[0][0]]).anchors, sound - 2)
+        with pytest.raises(RuntimeError, match=r"ratio_on_one_side.*grid_anchors"):
+            break_it("ratio_on_one_side").on()
+    assert torch.equal(model.stages([scenes[0][0]]).anchors, sound)
 
 
 ROI = torch.tensor([[0, 5.0, 9, 30, 41]])  # at stride 4: 1.25, 2.25, 7.5, 10.25 cells
@@ -297,7 +304,3 @@ def test_unknown_mistakes_are_refused(capsys):
         with pytest.raises(SystemExit):
             prices.main(arguments)
     assert "round_roi" in capsys.readouterr().err
-
-
-def test_the_prices_lie_in_the_projects_data_folder():
-    assert prices_file().parent.name == "data" and (prices_file().parent / "README.md").is_file()

@@ -27,6 +27,17 @@ def test_the_wheel_carries_the_package_and_its_data(tmp_path):
     wanted |= {f"mrcnn_edu/{path}" for path in ours if path.parts[0] == "data"}
     assert wanted <= names
     assert not any(name.startswith(("tests", "notebooks", "benchmarks")) for name in names)
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    program = (
+        "from mrcnn_edu.datasets import sample; from mrcnn_edu.mistakes import read_prices; "
+        "from mrcnn_edu.model import load_weights; "
+        "print(load_weights('lesson').class_names[0], len(sample.load()), 'round_roi' in read_prices())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["background", "8", "True"], done.stderr
 
 
 def lesson_rows() -> dict[str, str | None]:

@@ -50,6 +50,8 @@ class Exercise:
     reasoning  shown with the reference's code by `solution`
     checked    what a right answer has been checked against, for the message
     gradients  argument tuple in float64 for gradcheck, or None
+    part       the part of the trained model that the function is swapped into after the check, as `swapped` names it
+    fit        reader's function → one that the part can be called as; None where it can be called so itself
     """
 
     name: str
@@ -63,6 +65,8 @@ class Exercise:
     checked: str
     draw: Callable | None = None
     gradients: tuple | None = None
+    part: str | None = None
+    fit: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -131,9 +135,25 @@ def exercise(name: str) -> Callable:
         show(verdict)
         if verdict.state != "empty":
             record.record(name, "right" if verdict.state == "right" else "tried")
+        if task.part and verdict.state in ("right", "wrong"):
+            show_price(task, attempt, verdict.state)
         return attempt if verdict.state == "right" else task.reference
 
     return decorate
+
+
+def show_price(task: Exercise, attempt: Callable, state: str) -> None:
+    """One line below a verdict: what the trained model does with the reader's function as one of its parts."""
+    # Most exercises have no part, and the model and the evaluation take a second to load.
+    from mrcnn_edu.exercises.price import Line, price
+
+    try:
+        found = price(task.part, attempt if task.fit is None else task.fit(attempt))
+        text = found.of_right() if state == "right" else found.of_wrong()
+    except (RuntimeError, OSError) as error:
+        text = f"It was not tried in the trained model: {error}."
+    if text:
+        show(Line(text))
 
 
 HANDED_ON = " The lesson goes on with the reference solution."

@@ -14,7 +14,10 @@ from mrcnn_edu.model.config import Config, preset
 from mrcnn_edu.model.mask_rcnn import MaskRCNN
 from mrcnn_edu.model.old_names import rename_old_keys
 
-WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "data" / "weights"
+PACKAGE = Path(__file__).resolve().parents[1]
+# What ships lies beside the package in a clone, and inside it when installed.
+DATA_FOLDER = PACKAGE / "data" if (PACKAGE / "data" / "README.md").is_file() else PACKAGE.parent / "data"
+WEIGHTS_FOLDER = DATA_FOLDER / "weights"
 SHIPPED = {"lesson": "lesson_shapes.safetensors", "fruits": "lesson_fruits.safetensors"}
 PUBLISHED = {
     "coco": ("resnet50_fpn", "MaskRCNN_ResNet50_FPN_Weights"),

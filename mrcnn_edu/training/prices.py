@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..mistakes import KINDS, MISTAKES, prices_file, read_prices
+from ..mistakes import KINDS, MISTAKES, PRICES_FILE, read_prices
 
 ALL_SCENES = 500  # of the validation split
 METRICS = ("AP", "AP75")
@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--trained", type=_trained, action="append", default=[], metavar="NAME=FILE",
                         help="weights that were trained with a mistake")  # fmt: skip
     parser.add_argument("--scenes", type=int, default=ALL_SCENES, help="validation scenes (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=prices_file(), help="file to write (default: data/prices.json)")
+    parser.add_argument("--out", type=Path, default=PRICES_FILE, help="file to write (default: data/prices.json)")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(MISTAKES)
     if unknown:

@@ -1,12 +1,14 @@
 """The machinery of exercises: verdicts, hints, solutions, strictness and progress."""
 
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from mrcnn_edu.exercises import base, exercise, hint, progress, solution
+from mrcnn_edu.exercises import base, break_it, exercise, hint, progress, solution
 from mrcnn_edu.exercises.base import SHELF, Exercise, ExerciseError, Probe, check, same
 
 
@@ -180,3 +182,62 @@ def test_same_compares_structure_shape_and_value():
 def test_a_verdict_shows_in_html_with_its_text_escaped():
     verdict = base.Verdict("wrong", "half", "a < b")
     assert "a &lt; b" in verdict._repr_html_() and "a < b" in str(verdict)
+
+
+# The function as a part of the trained model
+
+
+@pytest.fixture
+def in_the_model(monkeypatch):
+    """An exercise whose function sets the threshold of the model's NMS: a right one leaves it as it is."""
+    from mrcnn_edu.model import boxes
+
+    def fit(attempt):
+        share = float(attempt(torch.tensor(1.0)))
+        return lambda corners, scores, threshold: boxes.nms(corners, scores, 2 * share * threshold)
+
+    task = dataclasses.replace(TASK, part="nms", fit=fit)
+    monkeypatch.setattr(base, "SHELF", base.Shelf({"half": task}))
+    return task
+
+
+def test_a_right_function_is_tried_in_the_model(in_the_model, capsys):
+    exercise("half")(half)
+    out = capsys.readouterr().out
+    assert "Right (half)" in out.splitlines()[0]
+    assert "Swapped into the trained model, on 12 scenes: no box and no score changes; mask AP 0." in out
+
+
+def test_a_wrong_function_shows_what_it_costs(in_the_model, capsys):
+    """Doubled instead of halved: an NMS whose threshold nothing reaches."""
+    assert exercise("half")(lambda x: x * 2) is half
+    verdict, line = capsys.readouterr().out.splitlines()
+    assert "You doubled." in verdict
+    before, after = re.search(r"mask AP on 12 scenes falls from (\S+) to (\S+)\.", line).groups()
+    assert float(before) > 0.75 and float(after) < float(before) - 0.1
+
+
+def test_a_function_that_cannot_run_in_the_model_is_told_only_where_it_was_right(monkeypatch, capsys):
+    task = dataclasses.replace(TASK, part="nms", fit=lambda attempt: lambda *given: 1 / 0)
+    monkeypatch.setattr(base, "SHELF", base.Shelf({"half": task}))
+    exercise("half")(lambda x: x * 2)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert exercise("half")(half) is half
+    assert "it could not run: ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_a_mistake_that_is_on_keeps_the_model_from_being_tried(in_the_model, capsys):
+    with break_it("round_roi"):
+        exercise("half")(half)
+    assert "It was not tried in the trained model: break_it('round_roi') is on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("attempt", [lambda x: ..., lambda x: 1 / 0])
+def test_what_is_empty_or_stops_is_not_tried(in_the_model, attempt, capsys):
+    exercise("half")(attempt)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_check_alone_does_not_run_the_model(in_the_model, monkeypatch):
+    monkeypatch.setattr("mrcnn_edu.exercises.price.price", lambda *given: 1 / 0)
+    assert check(in_the_model, half).state == "right"
