@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mrcnn_edu.__main__ import EXAMPLES, build_parser, main
+from mrcnn_edu.__main__ import EXAMPLES, MISTAKES, build_parser, main
 from tests.training.tiny import as_detection, tiny_model, tiny_shapes
 
 COMMANDS = ("train", "evaluate", "predict", "check-data")
@@ -87,6 +87,7 @@ def test_help_needs_no_torch(root):
     ("arguments", "message"),
     [
         (["evaluate", "--data", "apples"], "invalid choice: 'apples'"),
+        (["evaluate", "--data", "shapes", "--mistake", "none"], "invalid choice: 'none' (choose from "),
         (["train", "--batch", "0"], "argument --batch: 0 is below 1"),
         (["train", "--steps", "many"], "'many' is not a whole number"),
         (["predict", "x.png", "--score", "2"], "2 does not lie between 0 and 1"),
@@ -154,6 +155,33 @@ def test_evaluate_prints_one_json_object(scenes, weights):
         ("bbox", "segm"), {"AP", "AP50", "AP75"}
     )
     assert all(0 <= value <= 1 for group in scores.values() for value in group.values())
+
+
+def test_a_mistake_is_switched_on_for_one_evaluation(scenes, weights, tmp_path):
+    from mrcnn_edu.mistakes import switched_on
+
+    written = {}
+    for name, more in (("sound", []), ("broken", ["--mistake", "half_pixel"]), ("again", [])):
+        status, out, err = call("evaluate", *own_data(scenes), "--weights", weights, "--out", tmp_path / name, *more)
+        assert status == 0 and switched_on() == [], err
+        assert ("with the mistake half_pixel" in out) == bool(more)
+        written[name] = (tmp_path / name / "detections.json").read_text()
+    assert written["sound"] == written["again"] != written["broken"]
+    status, out, err = call("evaluate", *own_data(scenes), "--weights", weights, "--mistake", "ignored_are_negative")
+    assert status == 0 and "matters only while training" in err
+
+
+def test_the_help_names_the_mistakes():
+    for command in ("train", "evaluate"):
+        _, out, _ = call(command, "--help")
+        assert all(name in out for name in MISTAKES)
+
+
+def test_train_records_its_mistake_and_refuses_to_go_on_with_another(scenes, tmp_path):
+    train = ["train", *own_data(scenes), *SMALL, "--steps", 1, "--out", tmp_path]
+    status, out, err = call(*train, "--mistake", "ignored_are_negative")
+    assert status == 0 and "mistake switched on for the whole run: ignored_are_negative" in out, err
+    assert "setting mistake 'ignored_are_negative', this run has None" in refused(*train, "--resume")
 
 
 def test_evaluate_writes_detections_that_score_the_same(scenes, weights, tmp_path, monkeypatch):

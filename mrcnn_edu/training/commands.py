@@ -173,6 +173,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     agnostic = options.class_agnostic or _one_unknown_class(model, dataset)
     truth, results, seen = dataset.coco(), [], []
     found = detections(model, dataset, truth, options.batch, options.limit, agnostic, progress=sys.stderr.isatty())
+    if options.mistake and break_it(options.mistake).only_training:
+        print(f"{options.mistake} matters only while training: the scores are the same without it", file=sys.stderr)
     with break_it(options.mistake) if options.mistake else nullcontext():
         for of_image, image_id in found:
             results.extend(of_image)

@@ -6,7 +6,9 @@ import threading
 import pytest
 import torch
 
+from mrcnn_edu.mistakes import switched_on
 from mrcnn_edu.training import CheckpointError, NonFiniteLossError, evaluate, load_checkpoint, read_table, train
+from mrcnn_edu.training.checkpoint import save_checkpoint
 from mrcnn_edu.training.errors import interrupts_held
 from mrcnn_edu.training.loop import LOSS_COLUMNS
 from mrcnn_edu.training.state import LOSSES
@@ -214,6 +216,7 @@ def test_resume_needs_a_folder():
         ({"lr": 0.5}, "setting lr 0.02, this run has 0.5"),
         ({"batch": 1}, "setting batch 2, this run has 1"),
         ({"seed": 3}, "setting seed 0, this run has 3"),
+        ({"mistake": "round_roi"}, "setting mistake None, this run has 'round_roi'"),
         ({"steps": 1}, "steps done 2, this run has 1"),
         ({"dataset": tiny_shapes(length=9)}, "data set's length 7, this run has 9"),
     ],
@@ -224,6 +227,41 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, message):
     model = tiny_model(**change.pop("model", {}))
     with pytest.raises(CheckpointError, match=f"checkpoint.pt was made with .*{message}"):
         run(model=model, out=tmp_path, resume=True, **{"steps": 2, **change})
+
+
+def test_a_mistake_is_on_during_the_run_its_evaluation_and_its_resume(tmp_path):
+    seen = []
+
+    def look(index):
+        seen.append([swap.name for swap in switched_on()])
+
+    val = Hooked(tiny_shapes(length=2), look)
+    sound, _ = run(out=tmp_path / "sound")
+    whole, _ = run(out=tmp_path / "whole", mistake="round_roi", val=val)
+    assert switched_on() == [] and seen and all(names == ["round_roi"] for names in seen)
+    assert not same_tensors(sound.state_dict(), whole.state_dict())
+    _, cut = run(dataset=Hooked(Noisy(tiny_shapes()), interrupt_at(6)), out=tmp_path / "cut", mistake="round_roi")
+    assert cut.interrupted and switched_on() == []
+    resumed, _ = run(out=tmp_path / "cut", resume=True, mistake="round_roi")
+    assert same_tensors(whole.state_dict(), resumed.state_dict())
+    with pytest.raises(CheckpointError, match="setting mistake 'round_roi', this run has None"):
+        run(out=tmp_path / "cut", resume=True)
+
+
+def test_a_mistake_that_does_not_exist_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="no mistake 'no_such'"):
+        run(out=tmp_path / "run", mistake="no_such")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_from_before_a_setting_existed_had_its_default(tmp_path):
+    _, result = run(out=tmp_path, steps=2)
+    saved = load_checkpoint(result.checkpoint)
+    del saved["settings"]["mistake"]
+    save_checkpoint(result.checkpoint, {name: value for name, value in saved.items() if name != "format"})
+    run(out=tmp_path, resume=True, steps=2)
+    with pytest.raises(CheckpointError, match="setting mistake None, this run has 'roi_pool'"):
+        run(out=tmp_path, resume=True, steps=2, mistake="roi_pool")
 
 
 def test_weights_that_do_not_fit_are_refused_even_without_a_config(tmp_path):
