@@ -1,0 +1,362 @@
+"""Lesson 06, second half: the table of RoIs, and RoIAlign itself against torchvision's, with `aligned` on and off."""
+
+import torch
+
+from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
+from mrcnn_edu.exercises.lesson_06 import sample_points
+
+
+def to_rois(boxes, labels):
+    """All boxes of a batch as RoIs (R, 5): the image's number, then x1, y1, x2, y2."""
+    return torch.cat([torch.cat([torch.full((len(b), 1), float(i)), b], dim=1) for i, b in enumerate(boxes)])
+
+
+def class_first(boxes, labels):
+    """A wrong answer: the class in column 0."""
+    return torch.cat([torch.cat([la[:, None].float(), b], dim=1) for la, b in zip(labels, boxes, strict=True)])
+
+
+def image_last(boxes, labels):
+    """A wrong answer: the image's number in the last column."""
+    return to_rois(boxes, labels)[:, [1, 2, 3, 4, 0]]
+
+
+def all_first_image(boxes, labels):
+    """A wrong answer: every box belongs to image 0."""
+    rois = to_rois(boxes, labels)
+    return rois * torch.tensor([0.0, 1, 1, 1, 1])
+
+
+def counted_from_one(boxes, labels):
+    """A wrong answer: the first image is number 1."""
+    return to_rois(boxes, labels) + torch.tensor([1.0, 0, 0, 0, 0])
+
+
+def numbered_boxes(boxes, labels):
+    """A wrong answer: the box's number instead of the image's."""
+    rois = to_rois(boxes, labels)
+    return torch.cat([torch.arange(float(len(rois)))[:, None], rois[:, 1:]], dim=1)
+
+
+def with_sides(boxes, labels):
+    """A wrong answer: width and height instead of the second corner."""
+    rois = to_rois(boxes, labels)
+    return torch.cat([rois[:, :3], rois[:, 3:] - rois[:, 1:3]], dim=1)
+
+
+def no_number(boxes, labels):
+    """A wrong answer: the boxes alone."""
+    return torch.cat(list(boxes))
+
+
+TWO_IMAGES = (
+    [torch.tensor([[2.0, 3.0, 10.0, 12.0], [0.0, 1.0, 5.0, 6.0]]), torch.tensor([[4.0, 4.0, 9.0, 8.0]])],
+    [torch.tensor([3, 1]), torch.tensor([2])],
+)
+
+
+def random_boxes(generator):
+    """Boxes and labels of 1 to 4 images, some without any."""
+    boxes, labels = [], []
+    for count in generator.integers(0, 5, generator.integers(1, 5)):
+        corners = torch.from_numpy(generator.uniform(0, 50, (count, 2))).float()
+        sides = torch.from_numpy(generator.uniform(1, 50, (count, 2))).float()
+        boxes.append(torch.cat([corners, corners + sides], dim=1))
+        labels.append(torch.from_numpy(generator.integers(1, 5, count)))
+    return boxes, labels
+
+
+SHELF.add(
+    Exercise(
+        name="to_rois",
+        lesson=6,
+        task="Put the boxes of all images into one table, as RoIAlign wants it.",
+        reference=to_rois,
+        probes=(
+            Probe(
+                class_first,
+                TWO_IMAGES,
+                "Column 0 holds the class in your table. RoIAlign would take it for the number of the image, and read "
+                "class 3 from image 3. Nothing fails as long as that image exists; the result is only wrong. What "
+                "RoIAlign needs to know is from which image's map to read.",
+            ),
+            Probe(
+                all_first_image,
+                TWO_IMAGES,
+                "Every row says image 0. With one image that is right, which is why this mistake lives long; with two, "
+                "all boxes are read from the first one's map.",
+            ),
+            Probe(
+                counted_from_one,
+                TWO_IMAGES,
+                "You count images from 1. The number is an index into the batch, F[i], so the first image is 0.",
+            ),
+            Probe(
+                numbered_boxes,
+                TWO_IMAGES,
+                "You numbered the boxes, not the images. All boxes of one image carry the same number.",
+            ),
+            Probe(
+                image_last,
+                TWO_IMAGES,
+                "The image's number stands last. It comes first: (image, x1, y1, x2, y2). The operator would read your "
+                "x1 as the number of an image.",
+            ),
+            Probe(
+                with_sides,
+                TWO_IMAGES,
+                "Your rows end in width and height. RoIAlign takes two corners, x1, y1, x2, y2, as the boxes come.",
+            ),
+            Probe(
+                no_number,
+                TWO_IMAGES,
+                "Your rows have four numbers: nothing says to which image a box belongs. Put the image's number in "
+                "front.",
+            ),
+        ),
+        cases=(
+            TWO_IMAGES,
+            ([torch.zeros(0, 4), torch.tensor([[1.0, 2, 3, 4]])], [torch.zeros(0).long(), torch.ones(1)]),
+        ),
+        draw=random_boxes,
+        hints=(
+            "The answer for the example has three rows: image 0, image 0, image 1.",
+            "enumerate(boxes) gives the image's number i with its boxes b (N, 4).",
+            "torch.full((len(b), 1), float(i)) is a column of i; torch.cat([column, b], dim=1) puts it in front of the "
+            "boxes, and torch.cat over the images stacks them.",
+        ),
+        reasoning="One table for the whole batch lets one call read all regions. The first column is the index of the "
+        "image in F. The labels are not needed: RoIAlign does not care what an object is, only where it is.",
+        checked="two images, an image without boxes, and 20 random batches",
+    )
+)
+
+
+def axis_weights(points, size):
+    """How much each of `size` cells counts in each bin, from the places (P, S) of its samples: (P, size)."""
+    inside = (points >= -1) & (points <= size)
+    hats = (1 - (points.clamp(0, size - 1)[..., None] - torch.arange(size)).abs()).clamp(min=0)
+    return (hats * inside[..., None]).mean(dim=1)
+
+
+def read(features, rois, output_size, sampling_ratio, to_cells):
+    """RoIAlign of every RoI, given what turns its corners (4,) into places on the map."""
+    pooled = []
+    for roi in rois:
+        x1, y1, x2, y2 = to_cells(roi[1:]).tolist()
+        Y = axis_weights(sample_points(y1, y2, output_size, sampling_ratio), features.shape[2])
+        X = axis_weights(sample_points(x1, x2, output_size, sampling_ratio), features.shape[3])
+        pooled.append(Y @ features[int(roi[0])] @ X.T)
+    return torch.stack(pooled) if pooled else features.new_zeros(0, features.shape[1], output_size, output_size)
+
+
+def roi_align(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """RoIAlign of each RoI (R, 5) on the maps (B, C, H, W): (R, C, P, P)."""
+    pooled = []
+    for roi in rois:
+        x1, y1, x2, y2 = (roi[1:] * spatial_scale - (0.5 if aligned else 0)).tolist()
+        if not aligned:
+            x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
+        Y = axis_weights(sample_points(y1, y2, output_size, sampling_ratio), features.shape[2])
+        X = axis_weights(sample_points(x1, x2, output_size, sampling_ratio), features.shape[3])
+        pooled.append(Y @ features[int(roi[0])] @ X.T)
+    return torch.stack(pooled) if pooled else features.new_zeros(0, features.shape[1], output_size, output_size)
+
+
+def at_least_one(box):
+    """A box (4,) whose sides are at least 1 long."""
+    return torch.cat([box[:2], torch.maximum(box[2:], box[:2] + 1)])
+
+
+def no_scale(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: pixels taken for cells."""
+    return roi_align(features, rois, output_size, 1.0, sampling_ratio, aligned)
+
+
+def divided(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: divides by the scale."""
+    return roi_align(features, rois, output_size, 1 / spatial_scale, sampling_ratio, aligned)
+
+
+def never_aligned(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: `aligned` is not looked at."""
+    return roi_align(features, rois, output_size, spatial_scale, sampling_ratio, False)
+
+
+def always_aligned(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: half a cell is always taken off."""
+    return roi_align(features, rois, output_size, spatial_scale, sampling_ratio, True)
+
+
+def half_a_pixel(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: half a pixel of the image instead of half a cell."""
+
+    def to_cells(box):
+        return (box - 0.5) * spatial_scale if aligned else at_least_one(box * spatial_scale)
+
+    return read(features, rois, output_size, sampling_ratio, to_cells)
+
+
+def other_way(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: half a cell added."""
+
+    def to_cells(box):
+        return box * spatial_scale + 0.5 if aligned else at_least_one(box * spatial_scale)
+
+    return read(features, rois, output_size, sampling_ratio, to_cells)
+
+
+def no_least_side(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: tiny regions stay tiny with `aligned` off too."""
+    return read(features, rois, output_size, sampling_ratio, lambda box: box * spatial_scale - (0.5 if aligned else 0))
+
+
+def always_least_side(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: tiny regions grow with `aligned` on too."""
+
+    def to_cells(box):
+        return at_least_one(box * spatial_scale - (0.5 if aligned else 0))
+
+    return read(features, rois, output_size, sampling_ratio, to_cells)
+
+
+def first_image(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: reads everything from the first image."""
+    rois = rois * torch.tensor([0.0, 1, 1, 1, 1])
+    return roi_align(features, rois, output_size, spatial_scale, sampling_ratio, aligned)
+
+
+def turned(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: rows and columns of the result exchanged."""
+    return roi_align(features, rois, output_size, spatial_scale, sampling_ratio, aligned).transpose(2, 3)
+
+
+def crossed(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: reads the rows at x and the columns at y."""
+    return roi_align(features, rois[:, [0, 2, 1, 4, 3]], output_size, spatial_scale, sampling_ratio, aligned)
+
+
+def ramp(batch, channels, height, width):
+    """Maps (B, C, H, W) on which every place has a value of its own."""
+    count = batch * channels * height * width
+    return torch.sin(torch.arange(count, dtype=torch.float32) * 0.7).view(batch, channels, height, width)
+
+
+MAPS = ramp(2, 2, 12, 14)
+REGIONS = torch.tensor([[0, 6.3, 9.1, 30.2, 41.7], [1, 20.0, 3.0, 50.5, 22.4]])
+TINY = torch.tensor([[0, 20.2, 21.4, 21.7, 22.3]])
+
+
+def random_regions(generator):
+    """Two maps, a few regions, and settings at random."""
+    features = torch.from_numpy(generator.normal(size=(2, 2, 9, 11))).float()
+    corners = generator.uniform(-3, 30, (3, 2))
+    boxes = torch.from_numpy(generator.uniform(0.5, 25, (3, 2)))
+    rois = torch.cat([torch.from_numpy(generator.integers(0, 2, (3, 1))), torch.from_numpy(corners)], dim=1)
+    rois = torch.cat([rois, torch.from_numpy(corners) + boxes], dim=1).float()
+    return (
+        features,
+        rois,
+        int(generator.integers(1, 6)),
+        0.25,
+        int(generator.integers(1, 4)),
+        bool(generator.integers(2)),
+    )
+
+
+SHELF.add(
+    Exercise(
+        name="roi_align",
+        lesson=6,
+        task="Write RoIAlign, so that it agrees with torchvision's with aligned on and off.",
+        reference=roi_align,
+        part="roi_align",
+        probes=(
+            Probe(
+                no_scale,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "The region is in pixels of the image, the map in cells. Multiply the corners by spatial_scale first.",
+            ),
+            Probe(
+                divided,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "You divided by spatial_scale. It says how many cells a pixel is, ¼ here, so the corners are "
+                "multiplied by it.",
+            ),
+            Probe(
+                first_image,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "Every region was read from image 0. The first number of a RoI says which image's map to read: "
+                "features[int(roi[0])].",
+            ),
+            Probe(
+                crossed,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "x and y are exchanged on the way in: rows are read at y, columns at x. Boxes go x first, tensors rows "
+                "first.",
+            ),
+            Probe(
+                turned,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "Rows and columns of your result are exchanged. In Y @ F @ X.T the rows come from y, on the left.",
+            ),
+            Probe(
+                never_aligned,
+                (MAPS, REGIONS, 3, 0.25, 2, True),
+                "With aligned off you are right; with aligned on nothing changes in yours. Then half a cell has to be "
+                "taken off every corner, because a cell's value belongs to its middle, which lies at 0.5.",
+            ),
+            Probe(
+                always_aligned,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "You take off half a cell with aligned off, too. That is how it should always have been, but weights "
+                "trained with the old way expect the old way; so it is a switch.",
+            ),
+            Probe(
+                half_a_pixel,
+                (MAPS, REGIONS, 3, 0.25, 2, True),
+                "You took half a pixel off before scaling. It is half a cell: scale first, then subtract 0.5.",
+            ),
+            Probe(
+                other_way,
+                (MAPS, REGIONS, 3, 0.25, 2, True),
+                "Your half cell goes the wrong way. The middle of cell 0 lies at 0.5 of the region's scale and at 0 "
+                "of the grid's numbers, so 0.5 is subtracted.",
+            ),
+            Probe(
+                no_least_side,
+                (MAPS, TINY, 2, 0.25, 2, False),
+                "Right for regions of ordinary size. With aligned off, a region is at least 1 cell wide and high: "
+                "x2 = max(x2, x1 + 1). A tiny one shows it.",
+            ),
+            Probe(
+                always_least_side,
+                (MAPS, TINY, 2, 0.25, 2, True),
+                "You make tiny regions one cell large with aligned on, too. Only with aligned off is that done; it "
+                "came from rounding's days, and aligned has no need of it.",
+            ),
+        ),
+        cases=(
+            (MAPS, REGIONS, 3, 0.25, 2, False),
+            (MAPS, REGIONS, 3, 0.25, 2, True),
+            (MAPS, TINY, 2, 0.25, 2, False),
+            (MAPS, TINY, 2, 0.25, 2, True),
+            (MAPS, torch.tensor([[0, -9.0, 30, 70, 60]]), 4, 0.25, 3, False),
+        ),
+        draw=random_regions,
+        hints=(
+            "For each roi: the corners in cells are roi[1:] * spatial_scale, and with aligned 0.5 less. Then two "
+            "calls of sample_points and axis_weights, one with y1, y2 and the height, one with x1, x2 and the width.",
+            "Y @ features[int(roi[0])] @ X.T pools all channels at once: (P, H) @ (C, H, W) @ (W, P) gives (C, P, P). "
+            "torch.stack puts the regions one behind the other.",
+            "With aligned off a region is at least one cell long: x2 = max(x2, x1 + 1), and the same for y.",
+        ),
+        reasoning="Everything that is special about a region is in its two matrices: which rows each bin reads and "
+        "with which weights, and the same for the columns. aligned moves the places by half a cell, because the value "
+        "of a cell belongs to its middle. The least side of 1 cell belongs to the old way. The rest is a product of "
+        "three matrices for each channel, and since it is linear in the features, its gradient is the same product "
+        "with the matrices transposed.",
+        checked="torchvision's operator on ordinary, tiny and overhanging regions of two images, aligned on and off, "
+        "and 20 random cases",
+    )
+)
