@@ -290,6 +290,10 @@ def price_rows(prices: dict[str, dict]) -> list[tuple[str, list[float]]]:
 def price_notes(mistake: Mistake) -> list[str]:
     """How each price was computed, and what has none."""
     notes = []
+    if mistake.prices:
+        notes.append(
+            "AP is the average precision over IoU thresholds from 0.50 to 0.95, AP75 that at 0.75; 1 is perfect."
+        )
     for kind, price in mistake.prices.items():
         commands = ", then ".join(price["commands"])
         notes.append(f"{KINDS[kind].capitalize()}: {price['scenes']} validation scenes, {price['date']}, {commands}")
@@ -338,7 +342,8 @@ MISTAKES = {
             "cell_anchors",
             ratio_on_one_side,
             4,
-            "The height of an anchor is s · √r, and so is its width, which should be s / √r. Every anchor is a square.",
+            "The height of an anchor is s · √r, and so is its width, which should be s / √r: every anchor is a square. "
+            "Most objects of the scenes are about as wide as high, and squares fit those; long objects pay for it.",
         ),
         Mistake(
             "anchor_labels",
