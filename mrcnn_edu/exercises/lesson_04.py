@@ -67,6 +67,16 @@ def anchor_shape(scale, ratio):
     return scale / math.sqrt(ratio), scale * math.sqrt(ratio)
 
 
+def of_one_cell(attempt):
+    """The anchors of one cell, in the package's order and rounding, from the reader's `anchor_shape`."""
+
+    def cell_anchors(sizes, ratios):
+        sides = torch.tensor([attempt(size, ratio) for ratio in ratios for size in sizes])
+        return (torch.cat([-sides, sides], dim=1) / 2).round()
+
+    return cell_anchors
+
+
 TALL = (32, 4.0)  # 16 wide, 64 high: no root leaves a fraction
 
 SHELF.add(
@@ -146,6 +156,8 @@ SHELF.add(
         ),
         cases=(TALL, (32, 1.0), (64, 0.25), (128, 0.5), (16, 2.0)),
         draw=lambda generator: (int(generator.integers(8, 513)), float(generator.uniform(0.2, 5))),
+        part="cell_anchors",
+        fit=of_one_cell,
         hints=(
             "Two things are wanted at once: h / w = r, and w · h = s². Try s = 32 and r = 4 with numbers.",
             "If the height is the square's side times some number k, and the width the side divided by k, the area "
@@ -175,6 +187,16 @@ def to_the_edge(rows, columns, stride):
     """A wrong answer: spreads the centres from edge to edge."""
     y, x = (torch.linspace(0, n * stride, n) for n in (rows, columns))
     return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], dim=1)
+
+
+def of_one_level(attempt):
+    """The anchors of one level around the reader's `grid_centres`."""
+
+    def grid_anchors(base, grid, stride):
+        centres = torch.as_tensor(attempt(*grid, stride[0]))
+        return (centres.to(base).repeat(1, 2)[:, None] + base).reshape(-1, 4)
+
+    return grid_anchors
 
 
 WIDE = (2, 3, 16)
@@ -244,6 +266,8 @@ SHELF.add(
         ),
         cases=(WIDE, (3, 2, 8), (1, 5, 4), (5, 1, 32)),
         draw=lambda generator: tuple(int(v) for v in generator.integers((1, 1, 1), (12, 12, 65))),
+        part="grid_anchors",
+        fit=of_one_level,
         hints=(
             "Along one axis the centres are 0, stride, 2 · stride, …: torch.arange(columns) * stride for x.",
             "Row by row means: y stays while x runs through all columns. Two loops do it, the outer one over the rows.",

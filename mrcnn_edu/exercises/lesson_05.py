@@ -1,0 +1,396 @@
+"""Lesson 05, matching and sampling: which anchors the RPN learns from, and as what."""
+
+import torch
+
+from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
+from mrcnn_edu.exercises.predict import add_question
+from mrcnn_edu.model.boxes import box_iou
+from mrcnn_edu.model.matching import BELOW_LOW, BETWEEN, match
+
+add_question(
+    "best_anchor_below",
+    "In training an anchor is positive from IoU 0.7 with an object, and negative below 0.3; between, it is ignored. A "
+    "small object overlaps its best anchor by 0.4. Does it have a positive anchor?",
+    (
+        "No: all its anchors are ignored",
+        False,
+        "By the thresholds alone that would happen, and nothing would ever teach the network to find such an object. "
+        "So there is one more rule for an object that no anchor fits.",
+    ),
+    (
+        "No: all its anchors are negative",
+        False,
+        "0.4 lies above 0.3, so the best anchor is not called background. Nor should it be: the network would learn to "
+        "overlook the object.",
+    ),
+    (
+        "Yes: every anchor that overlaps it by 0.3 or more",
+        False,
+        "0.3 only ends the negatives. An anchor between 0.3 and 0.7 is too poor a start to be called an object, and "
+        "too close to one to be called background.",
+    ),
+    (
+        "Yes: its best anchor",
+        True,
+        "Each object also takes the anchors that overlap it most, however little. Without these forced matches objects "
+        "much smaller than the smallest anchor would hardly ever be learned.",
+    ),
+)
+
+
+def match_anchors(iou, high, low):
+    """Labels (N,) of the anchors from their IoUs (G, N): 1 positive, 0 negative, -1 ignored."""
+    best = iou.amax(dim=0)
+    labels = torch.where(best >= high, 1, torch.where(best < low, 0, -1))
+    peak = iou.amax(dim=1, keepdim=True)
+    labels[((iou == peak) & (peak > 0)).any(dim=0)] = 1
+    return labels
+
+
+def forced_rightly(iou, low):
+    """Which anchors some ground truth overlaps most: (N,) bool."""
+    peak = iou.amax(dim=1, keepdim=True)
+    return ((iou == peak) & (peak > 0)).any(dim=0)
+
+
+def matched(forced=forced_rightly, ignored=-1, reaches=torch.ge, is_below=torch.lt):
+    """A wrong answer: other forced matches, from (iou, low), another label for the ignored, or other comparisons."""
+
+    def wrong(iou, high, low):
+        best = iou.amax(dim=0)
+        labels = torch.where(reaches(best, high), 1, torch.where(is_below(best, low), 0, ignored))
+        labels[forced(iou, low)] = 1
+        return labels
+
+    return wrong
+
+
+not_forced = matched(forced=lambda iou, low: torch.zeros(iou.shape[1], dtype=torch.bool))
+
+
+def codes_swapped(iou, high, low):
+    """A wrong answer: 0 for the ignored and -1 for the background."""
+    labels = match_anchors(iou, high, low)
+    return torch.where(labels == 1, 1, -1 - labels)
+
+
+def far_from_any(iou, high, low):
+    """A wrong answer: background as soon as one ground truth is far away."""
+    labels = torch.where((iou < low).any(dim=0), 0, -1)
+    labels[(iou >= high).any(dim=0) | forced_rightly(iou, low)] = 1
+    return labels
+
+
+def as_match(attempt):
+    """The package's `match`, with the labels of the RPN's anchors from the reader's `match_anchors`."""
+
+    def matched_idxs(gt_boxes, boxes, high, low, low_quality):
+        if not low_quality or not len(gt_boxes):
+            return match(gt_boxes, boxes, high, low, low_quality)
+        iou = box_iou(gt_boxes, boxes)
+        labels = torch.as_tensor(attempt(iou.clone(), high, low))
+        return torch.where(labels == 1, iou.argmax(dim=0), torch.where(labels == 0, BELOW_LOW, BETWEEN))
+
+    return matched_idxs
+
+
+# Two ground truths, six anchors. The second ground truth reaches no anchor by 0.7.
+OVERLAPS = torch.tensor([[0.8, 0.5, 0.1, 0.0, 0.0, 0.2], [0.0, 0.1, 0.0, 0.6, 0.4, 0.0]])
+USUAL = (OVERLAPS, 0.7, 0.3)
+TIE = torch.tensor([[0.5, 0.5, 0.1]])
+UNTOUCHED = torch.tensor([[0.8, 0.4, 0.0], [0.0, 0.0, 0.0]])
+POOR = torch.tensor([[0.8, 0.1, 0.0], [0.0, 0.2, 0.1]])
+
+
+def random_overlaps(generator):
+    """Arguments of `match_anchors`: eighths, so that ties and equality with a threshold occur."""
+    shape = (int(generator.integers(1, 5)), int(generator.integers(1, 12)))
+    iou = generator.integers(0, 9, shape) * (generator.random(shape) < 0.5) / 8
+    return torch.from_numpy(iou).float(), 0.75, 0.25
+
+
+SHELF.add(
+    Exercise(
+        name="match_anchors",
+        lesson=5,
+        task="Label each anchor 1 (positive), 0 (negative) or -1 (ignored) by its IoU with the ground truths.",
+        reference=match_anchors,
+        probes=(
+            Probe(
+                lambda iou, high, low: not_forced(iou.T, high, low),
+                USUAL,
+                "You give a label to each of the 2 ground truths. The 6 anchors are labelled: the best IoU of each "
+                "column, iou.amax(dim=0).",
+            ),
+            Probe(
+                matched(ignored=0),
+                (torch.tensor([[0.8, 0.5, 0.1]]), 0.7, 0.3),
+                "The anchor with IoU 0.5 became negative. It lies half on the object: calling it background would "
+                "teach the network to overlook what it sees there. Between the thresholds the label is -1.",
+            ),
+            Probe(
+                not_forced,
+                USUAL,
+                "The second ground truth has no positive anchor: its best one overlaps it by 0.6, below 0.7. Each "
+                "ground truth also takes the anchors that overlap it most. If you wrote that: does a later line "
+                "overwrite it?",
+            ),
+            Probe(
+                matched(forced=lambda iou, low: iou.amax(dim=0) >= low),
+                USUAL,
+                "Every anchor from 0.3 up is positive now. Between 0.3 and 0.7 only those are that overlap some ground "
+                "truth more than any other anchor does; the rest are ignored.",
+            ),
+            Probe(
+                matched(forced=lambda iou, low: ((iou == iou.amax(dim=0)) & (iou > 0)).any(dim=0)),
+                USUAL,
+                "You forced each anchor with its own best ground truth, and every anchor that touches anything became "
+                "positive. It is the ground truth that takes its best anchors: the maximum of each row, dim=1.",
+            ),
+            Probe(
+                codes_swapped,
+                USUAL,
+                "0 and -1 have changed places. Here 0 is the background, which the loss uses, and -1 is what it "
+                "ignores.",
+            ),
+            Probe(
+                far_from_any,
+                USUAL,
+                "The anchor that overlaps the first ground truth by 0.5 became negative because it is far from the "
+                "second. Negative means far from all of them: its best IoU is below the lower threshold.",
+            ),
+            Probe(
+                matched(forced=lambda iou, low: torch.bincount(iou.argmax(dim=1), minlength=iou.shape[1]) > 0),
+                (TIE, 0.7, 0.3),
+                "Two anchors overlap the ground truth by 0.5, more than any other, and you forced one of them. argmax "
+                "gives the first only; compare with the maximum instead: iou == peak.",
+            ),
+            Probe(
+                matched(forced=lambda iou, low: (iou == iou.amax(dim=1, keepdim=True)).any(dim=0)),
+                (UNTOUCHED, 0.7, 0.3),
+                "No anchor touches the second ground truth: all its IoUs are 0, so all are its maximum, and every "
+                "anchor became positive. Force only where the maximum is above 0.",
+            ),
+            Probe(
+                matched(
+                    forced=lambda iou, low: ((iou == iou.amax(dim=1, keepdim=True)) & (iou >= low)).any(dim=0),
+                ),
+                (POOR, 0.7, 0.3),
+                "The best anchor of the second ground truth overlaps it by 0.2 only, and you left it out. However "
+                "little it is, as long as it is above 0, the ground truth takes its best anchor. Otherwise nothing "
+                "would teach the network to find it.",
+            ),
+            Probe(
+                matched(reaches=torch.gt),
+                (torch.tensor([[0.875, 0.75]]), 0.75, 0.25),
+                "An IoU of exactly 0.75 reaches the upper threshold 0.75: positive means >=.",
+            ),
+            Probe(
+                matched(is_below=torch.le),
+                (torch.tensor([[0.875, 0.25]]), 0.75, 0.25),
+                "An IoU of exactly 0.25 is not below the lower threshold 0.25, so the anchor is ignored: negative "
+                "means <.",
+            ),
+        ),
+        cases=(USUAL, (TIE, 0.7, 0.3), (UNTOUCHED, 0.7, 0.3), (POOR, 0.7, 0.3), (OVERLAPS, 0.5, 0.5)),
+        draw=random_overlaps,
+        part="match",
+        fit=as_match,
+        hints=(
+            "First without the forced matches: best = iou.amax(dim=0) is the best IoU of each anchor. Compare it with "
+            "high and low.",
+            "torch.where(best >= high, 1, torch.where(best < low, 0, -1)) makes the three labels.",
+            "Now the forced matches, last, so that nothing overwrites them: peak = iou.amax(dim=1, keepdim=True) is "
+            "the best IoU of each ground truth, with shape (G, 1), and iou == peak marks the anchors that have it.",
+            "Leave out rows whose peak is 0, and take an anchor that any row marks: labels[((iou == peak) & (peak > "
+            "0)).any(dim=0)] = 1.",
+        ),
+        reasoning="Each anchor asks: how well do I fit anything? That is a maximum over the ground truths. Each ground "
+        "truth asks: who fits me best? That is a maximum over the anchors, and its answer counts even where it is "
+        "poor. The ignored anchors keep the border clean: neither answer would be fair to them. torchvision leaves out "
+        "the rule about 0; a ground truth that no anchor touches makes all its anchors positive.",
+        checked="a weak match, a tie, a ground truth that no anchor touches, equal thresholds, and 20 random tables",
+    )
+)
+
+
+def sample_anchors(labels, count, positive_fraction, order):
+    """Numbers of the positives and of the negatives that the loss sees, each in the shuffled order."""
+    positive = order[labels[order] == 1][: int(count * positive_fraction)]
+    negative = order[labels[order] == 0][: count - len(positive)]
+    return positive, negative
+
+
+def sampled(positives=None, negatives=None, is_negative=lambda labels: labels == 0):
+    """A wrong answer: how many of each, from functions of (count, fraction, positives or sampled, negatives)."""
+
+    def wrong(labels, count, positive_fraction, order):
+        positive = order[labels[order] == 1]
+        negative = order[is_negative(labels[order])]
+        limit = int(count * positive_fraction)
+        positive = positive[: positives(count, positive_fraction, len(positive), len(negative)) if positives else limit]
+        wanted = (
+            negatives(count, positive_fraction, len(positive), len(negative)) if negatives else count - len(positive)
+        )
+        return positive, negative[:wanted]
+
+    return wrong
+
+
+def changed_answer(change):
+    """A wrong answer: `change` of the right positives and negatives."""
+    return lambda labels, count, fraction, order: change(*sample_anchors(labels, count, fraction, order))
+
+
+def unshuffled(labels, count, positive_fraction, order):
+    """A wrong answer: the first of each, in the order of the anchors."""
+    return sample_anchors(labels, count, positive_fraction, torch.arange(len(labels)))
+
+
+def marks_unshuffled(labels, count, positive_fraction, order):
+    """A wrong answer: marks in the order of the anchors, on numbers in the shuffled order."""
+    positive = order[labels == 1][: int(count * positive_fraction)]
+    return positive, order[labels == 0][: count - len(positive)]
+
+
+def places(labels, count, positive_fraction, order):
+    """A wrong answer: places in the shuffled order instead of the anchors' numbers."""
+    return unshuffled(labels[order], count, positive_fraction, order)
+
+
+def as_sample(attempt):
+    """The package's `sample`, from the reader's `sample_anchors`; with the package's draws, to be compared with it."""
+
+    def sample(labels, count, positive_fraction):
+        kinds = labels.sign()  # a class number is positive too
+        groups = [torch.where(kinds == kind)[0] for kind in (1, 0, -1)]
+        order = torch.cat([group[torch.randperm(len(group))] for group in groups[:2]] + groups[2:])
+        chosen = attempt(kinds, count, positive_fraction, order)
+        return tuple(torch.as_tensor(indices, dtype=torch.int64) for indices in chosen)
+
+    return sample
+
+
+# Anchors 1, 5 and 8 are positive, 3 and 10 ignored. In the shuffled order the positives come as 8, 5, 1.
+LABELS = torch.tensor([0, 1, 0, -1, 0, 1, 0, 0, 1, 0, -1, 0])
+ORDER = torch.tensor([7, 8, 3, 0, 5, 11, 2, 10, 1, 9, 4, 6])
+HALF = (LABELS, 4, 0.5, ORDER)
+FEW_POSITIVES = (LABELS, 8, 0.5, ORDER)
+FEW_NEGATIVES = (torch.tensor([1, 1, 0, 1, 1]), 4, 0.5, torch.tensor([3, 0, 4, 2, 1]))
+
+
+def random_labels(generator):
+    """Arguments of `sample_anchors` for 5 to 40 anchors."""
+    count = int(generator.integers(5, 41))
+    labels = torch.from_numpy(generator.choice([-1, 0, 1], count, p=[0.2, 0.5, 0.3]))
+    fraction = float(generator.choice([0.25, 0.5, 0.75]))
+    return labels, int(generator.integers(2, 20)), fraction, torch.from_numpy(generator.permutation(count))
+
+
+SHELF.add(
+    Exercise(
+        name="sample_anchors",
+        lesson=5,
+        task="Choose which anchors the loss sees: `count` at most, and at most that share of them positive.",
+        reference=sample_anchors,
+        probes=(
+            Probe(
+                sampled(negatives=lambda count, fraction, chosen, there: there),
+                HALF,
+                "You kept all 7 negatives. In a real picture there are thousands, and they would drown the few "
+                "positives. Positives and negatives together make `count`: 4.",
+            ),
+            Probe(
+                sampled(positives=lambda count, fraction, there, negatives: count),
+                HALF,
+                "You took all 3 positives, and they may be half of 4 at most: 2. Stop them at int(count * "
+                "positive_fraction).",
+            ),
+            Probe(
+                sampled(positives=lambda count, fraction, there, negatives: int(there * fraction)),
+                HALF,
+                "You took that share of the positives there are, half of 3. The share is counted in the sample: half "
+                "of count = 4, so 2.",
+            ),
+            Probe(
+                sampled(is_negative=lambda labels: labels != 1),
+                HALF,
+                "You took anchor 3, whose label is -1, as a negative. Ignored anchors are in neither group: negatives "
+                "are those with label 0.",
+            ),
+            Probe(
+                changed_answer(lambda positive, negative: torch.cat([positive, negative])),
+                HALF,
+                "The right anchors in one list. The loss of the box sees the positives alone, so return two: "
+                "positives, negatives.",
+            ),
+            Probe(
+                changed_answer(lambda positive, negative: (negative, positive)),
+                HALF,
+                "The right anchors, but the negatives stand first. Return the positives, then the negatives.",
+            ),
+            Probe(
+                unshuffled,
+                HALF,
+                "You took the first anchors of each kind, which all lie at the top of the picture. `order` holds the "
+                "anchors' numbers, shuffled: walk through it, and take the first of each kind that you meet.",
+            ),
+            Probe(
+                marks_unshuffled,
+                HALF,
+                "order[labels == 1] mixes two orders: labels counts the anchors 0, 1, 2, …, order has them shuffled. "
+                "Shuffle the labels too: order[labels[order] == 1].",
+            ),
+            Probe(
+                places,
+                HALF,
+                "These are places in `order`, not anchors: place 1 holds anchor 8. Look the places up in order.",
+            ),
+            Probe(
+                changed_answer(lambda positive, negative: (positive.sort().values, negative.sort().values)),
+                HALF,
+                "You chose the right anchors. Leave them in the order in which they stand in `order`, so that the "
+                "check can compare them.",
+            ),
+            Probe(
+                sampled(negatives=lambda count, fraction, chosen, there: count - int(count * fraction)),
+                FEW_POSITIVES,
+                "Only 3 positives are there, where 4 would have been allowed, and you took 4 negatives: 7 anchors in "
+                "all. Negatives fill up what the positives leave free: 8 − 3 = 5.",
+            ),
+            Probe(
+                sampled(negatives=lambda count, fraction, chosen, there: chosen),
+                FEW_POSITIVES,
+                "You took as many negatives as positives, 3 and 3. The fraction is only the most that positives may "
+                "be; negatives fill up to count: 8 − 3 = 5.",
+            ),
+            Probe(
+                sampled(positives=lambda count, fraction, there, negatives: count - min(negatives, count // 2)),
+                FEW_NEGATIVES,
+                "Only 1 negative is there, and you filled up with positives. They may be half of count at most, 2 of "
+                "4; then the sample is smaller.",
+            ),
+            Probe(
+                sampled(positives=lambda count, fraction, there, negatives: round(count * fraction)),
+                (LABELS, 7, 0.25, ORDER),
+                "A quarter of 7 is 1.75, and you rounded it to 2 positives: more than a quarter. At most means rounded "
+                "down: int().",
+            ),
+        ),
+        cases=(HALF, FEW_POSITIVES, FEW_NEGATIVES, (torch.tensor([0, -1, 0]), 4, 0.5, torch.tensor([2, 1, 0]))),
+        draw=random_labels,
+        part="sample",
+        fit=as_sample,
+        hints=(
+            "labels[order] are the labels in the shuffled order, so order[labels[order] == 1] are the positives, "
+            "shuffled.",
+            "Of those, take the first int(count * positive_fraction). A slice takes fewer where there are fewer.",
+            "The negatives are order[labels[order] == 0]; take the first count - len(positive).",
+        ),
+        reasoning="Of the thousands of anchors of a picture a handful are positive, so a loss over all of them would "
+        "be content with calling everything background. The sample holds the positives up to the given share; "
+        "negatives fill the rest, drawn at random so that every part of the picture has its turn. Ignored anchors are "
+        "never drawn.",
+        checked="few positives, few negatives, no positives, and 20 random sets of labels",
+    )
+)
