@@ -162,7 +162,7 @@ SHELF.add(
             "Two things are wanted at once: h / w = r, and w · h = s². Try s = 32 and r = 4 with numbers.",
             "If the height is the square's side times some number k, and the width the side divided by k, the area "
             "stays the same. What is h / w then, in terms of k?",
-            "h / w = k², and it should be r. So k is the square root of r.",
+            "h / w = k², and it should be r. So k is the square root of r, math.sqrt(ratio).",
         ),
         reasoning="Two equations for two unknowns: h / w = r and w · h = s². Put h = r · w into the second: "
         "r · w² = s², so w = s / √r, and h = r · w = s · √r. At equal area the three ratios of a cell look for objects "

@@ -27,6 +27,11 @@ SHELF.add(
         reference=count_anchors,
         probes=(
             Probe(
+                lambda h, w, strides, a: [count_anchors(h, w, [stride], a) for stride in strides],
+                LESSON,
+                "You give the count of each level: 3072, 768, 192, 48. Add them up.",
+            ),
+            Probe(
                 lambda h, w, strides, a: (h // strides[0]) * (w // strides[0]) * a,
                 LESSON,
                 "3072 are the anchors of the first level alone. The other three levels have grids of their own, with "

@@ -142,6 +142,14 @@ SHELF.add(
                 "picture's corner: 32 + 64 / 2 = 64 for the box.",
             ),
             Probe(
+                lambda boxes, anchors: torch.cat(
+                    [(boxes[:, :2] - anchors[:, :2]) / anchors[:, 2:], torch.log(boxes[:, 2:] / anchors[:, 2:])], dim=1
+                ),
+                PAIR,
+                "You read the four numbers as (x, y, width, height). They are two corners, (x1, y1, x2, y2): the width "
+                "is x2 − x1, and the centre x1 + width / 2.",
+            ),
+            Probe(
                 encoded(offset=lambda b, b_xy, b_wh, a, a_xy, a_wh: (b_xy - a_xy) / a_wh.flip(1)),
                 PAIR,
                 BY_HAND + "You divided dx by the anchor's height and dy by its width. Each by its own: dx by the "
@@ -317,6 +325,12 @@ SHELF.add(
                 (WIDER, ANCHOR),
                 "dw = 10 makes your box exp(10) = 22026 times as wide as the anchor; with dw = 100 it is infinite. "
                 "Stop dw and dh at log(1000 / 16) first: .clamp(max=math.log(1000 / 16)).",
+            ),
+            Probe(
+                decoded(sides=lambda a, a_xy, a_wh, t_xy, t_wh: a_wh * torch.exp(t_wh).clamp(max=LIMIT)),
+                (WIDER, ANCHOR),
+                "You stop the factor at log(1000 / 16) = 4.1, so nothing could grow more than 4.1 times. That is the "
+                "limit of dw, before exp: the factor may reach 62.5.",
             ),
             Probe(
                 decoded(sides=lambda a, a_xy, a_wh, t_xy, t_wh: a_wh * torch.exp(t_wh.clamp(-LIMIT, LIMIT))),

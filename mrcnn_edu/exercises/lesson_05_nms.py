@@ -86,6 +86,12 @@ def group_after_group(boxes, scores, groups, iou_threshold):
     return kept[groups[kept].argsort(stable=True)]
 
 
+def counted_in_the_group(boxes, scores, groups, iou_threshold):
+    """A wrong answer: group after group, each box by its number within its group."""
+    kept = group_after_group(boxes, scores, groups, iou_threshold)
+    return ((groups == groups[kept][:, None]).cumsum(dim=1) - 1).gather(1, kept[:, None])[:, 0]
+
+
 def one_a_group(boxes, scores, groups, iou_threshold):
     """A wrong answer: the best box of each group."""
     return nms(boxes, scores, groups, -1.0)
@@ -175,6 +181,12 @@ SHELF.add(
                 row((0, 0.9), (1, 0.8), (50, 0.7)),
                 "You kept what overlaps the best box, and dropped the box far away from it. What overlaps it by more "
                 "than the threshold goes; the rest stays.",
+            ),
+            Probe(
+                counted_in_the_group,
+                row((0, 0.9, 0), (50, 0.8, 1)),
+                "You give box 0 twice. Once the boxes of a group are picked out, NMS counts them from 0 again: look "
+                "the numbers up in the list of the group's own indices, own[kept].",
             ),
             Probe(
                 one_a_group,

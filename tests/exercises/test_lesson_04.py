@@ -55,6 +55,14 @@ def test_the_centres_are_those_of_the_package_and_of_torchvision(rows, columns, 
         assert torch.equal((boxes[:, :2] + boxes[:, 2:]) / 2, ours)
 
 
+def test_the_readers_anchors_go_into_the_model_as_the_packages():
+    own_cells = SHELF.find("anchor_shape").fit(anchor_shape)
+    own_grid = SHELF.find("grid_centres").fit(grid_centres)
+    base = cell_anchors((16, 32), (0.5, 1.0, 2.0))
+    assert torch.equal(own_cells((16, 32), (0.5, 1.0, 2.0)), base)
+    assert torch.equal(own_grid(base, (3, 5), (8, 8)), grid_anchors(base, (3, 5), (8, 8)))
+
+
 def boxes_at_random(generator, count):
     corner = torch.from_numpy(generator.uniform(0, 100, (count, 2))).float()
     return torch.cat([corner, corner + torch.from_numpy(generator.uniform(8, 60, (count, 2))).float()], dim=1)

@@ -44,6 +44,14 @@ def test_the_labels_are_those_of_the_package_and_of_torchvision(seed):
     assert {1, 0} <= set(ours.tolist())
 
 
+@pytest.mark.parametrize("low_quality", [True, False])
+@pytest.mark.parametrize("objects", [0, 4])
+def test_the_readers_labels_go_into_the_model_as_the_packages(low_quality, objects):
+    ground_truths, anchors = a_picture(1)
+    arguments = (ground_truths[:objects], anchors, 0.7, 0.3, low_quality)
+    assert torch.equal(SHELF.find("match_anchors").fit(match_anchors)(*arguments), matching.match(*arguments))
+
+
 def test_a_ground_truth_far_from_all_anchors_is_where_torchvision_differs():
     iou = torch.tensor([[0.8, 0.1], [0.0, 0.0]])
     assert match_anchors(iou, 0.7, 0.3).tolist() == [1, 0]
