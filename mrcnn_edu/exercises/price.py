@@ -20,6 +20,7 @@ SCENES = 12
 TOGETHER = 2  # images in one call, so that a function that mixes up the images of a batch is seen
 PATIENCE = 8.0  # seconds that a function may take; then the scenes that are done count
 SEED = 0  # of the draws while losses are computed
+LITTLE = 0.01  # AP; so few scenes do not tell a smaller change from chance
 NOTICED = 1e-3  # pixels, scores and shares of a loss below this are rounding
 
 
@@ -84,19 +85,24 @@ class Price:
         """The sentence under a wrong answer; None where the model could not run with it."""
         if self.error:
             return None
+        unseen = "these scenes do not show the mistake"
         if self.part in TRAINING_PARTS:
             name, share = self.moved
             if share <= max(NOTICED, self.draw):
-                return f"With your version the model's five losses on {self.scenes} scenes stay as they are."
+                return f"With your version the model's five losses on {self.scenes} scenes stay as they are: {unseen}."
             before, after = self.sound[name], self.swapped[name]
             smaller = " Smaller is not better here: what the loss is measured on has changed." if after < before else ""
             where = f"{name} of the trained model on {self.scenes} scenes"
-            return f"With your version {where} goes from {before:.3f} to {after:.3f}.{smaller}"
+            return f"With your version {where} goes from {before:.3g} to {after:.3g}.{smaller}"
         before, after = self.sound["segm"]["AP"], self.swapped["segm"]["AP"]
         start = f"With your version the model's mask AP on {self.scenes} scenes"
         if abs(after - before) < 5e-4:
-            return f"{start} stays at {before:.3f}{f'; {self.gap}' if self.boxes > NOTICED else ''}."
-        return f"{start} {'falls' if after < before else 'rises'} from {before:.3f} to {after:.3f}."
+            return f"{start} stays at {before:.3f}: {unseen}."
+        if abs(after - before) < LITTLE:
+            return f"{start} hardly changes, {before:.3f} → {after:.3f}: {unseen}."
+        if after > before:
+            return f"{start} goes from {before:.3f} to {after:.3f}, where a right one changes nothing."
+        return f"{start} falls from {before:.3f} to {after:.3f}."
 
 
 @dataclass(frozen=True)

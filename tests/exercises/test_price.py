@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mrcnn_edu.exercises import price as module
+from mrcnn_edu.exercises.base import SHELF
 from mrcnn_edu.exercises.price import NOTICED, Line, Price, price
 from mrcnn_edu.mistakes import MISTAKES, TRAINING_PARTS, break_it, switched_on
 from mrcnn_edu.model import boxes, matching
@@ -14,6 +15,7 @@ from mrcnn_edu.training.state import LOSSES
 from tests.test_mistakes import OWN
 
 FEW = 4
+IN_THE_MODEL = [task for task in SHELF.known.values() if task.part]
 
 
 @pytest.mark.parametrize("part", OWN)
@@ -75,6 +77,17 @@ def test_a_wrong_part_of_training_costs_a_loss(part, function, loss):
     assert share > 0.1 and name == loss
     assert f"With your version {name} of the trained model on 12 scenes goes from" in found.of_wrong()
     assert ("Smaller is not better" in found.of_wrong()) == (found.swapped[name] < found.sound[name])
+
+
+@pytest.mark.parametrize("task", IN_THE_MODEL, ids=lambda task: task.name)
+def test_exercises_fit_the_parts_they_name(task):
+    """The solution changes nothing; whatever a known wrong answer does, there is a price or a reason for none."""
+    fit = task.fit or (lambda function: function)
+    right = price(task.part, fit(task.reference), 2)
+    assert right.error is None and "hardly" not in right.of_wrong() and "stay" in right.of_wrong()
+    for probe in task.probes:
+        found = price(task.part, fit(probe.wrong), 2)
+        assert found.error or "With your version" in found.of_wrong()
 
 
 def test_another_draw_is_told_from_a_mistake():
@@ -168,8 +181,13 @@ def test_words():
     sound, worse = {"segm": {"AP": 0.5}}, {"segm": {"AP": 0.25}}
     assert "some detections are gone; mask AP 0.500 → 0.250" in Price("nms", 3, sound, worse, math.inf, 1.0).of_right()
     assert "no box and no score changes; mask AP 0.500, as before" in Price("nms", 3, sound, sound).of_right()
-    assert "rises from 0.250 to 0.500" in Price("nms", 3, worse, sound).of_wrong()
-    assert Price("nms", 3, sound, sound, 2.5, 0.1).of_wrong().endswith(
-        "stays at 0.500; boxes differ by at most 2.5 px, scores by 0.1."
-    )  # fmt: skip
+    assert "differ by at most 2.5 px, scores by 0.01" in Price("nms", 3, sound, sound, 2.5, 0.01).of_right()
+    almost = {"segm": {"AP": 0.493}}
+    for after, words in (
+        (worse, "falls from 0.500 to 0.250."),
+        (almost, "hardly changes, 0.500 → 0.493: these scenes do not show the mistake."),
+        (sound, "stays at 0.500: these scenes do not show the mistake."),
+    ):
+        assert Price("nms", 3, sound, after).of_wrong().endswith(f"on 3 scenes {words}")
+    assert "goes from 0.250 to 0.500, where a right one changes nothing" in Price("nms", 3, worse, sound).of_wrong()
     assert "a &lt; b" in Line("a < b")._repr_html_() and "a < b" in str(Line("a < b"))
