@@ -182,7 +182,9 @@ def round_roi(features, rois, output_size, spatial_scale, sampling_ratio, aligne
     """RoIAlign of a RoI whose corners were first moved to whole cells: the first of RoIPool's two roundings."""
     corners = (rois[:, 1:] * spatial_scale + 0.5).floor() / spatial_scale  # (R, 4)
     rois = torch.cat([rois[:, :1], corners], dim=1)  # (R, 5)
-    return roi_align.level_roi_align(features, rois, output_size, spatial_scale, sampling_ratio)
+    # The quick form reads every bin at the same number of points; below 1 asks for as many as the bin is long.
+    read = roi_align.level_roi_align if sampling_ratio >= 1 else torchvision.ops.roi_align
+    return read(features, rois, output_size, spatial_scale, sampling_ratio)
 
 
 def roi_pool(features, rois, output_size, spatial_scale, sampling_ratio, aligned):

@@ -170,8 +170,12 @@ def pooled(name, scale=0.25, bins=3):
 def test_rounded_corners_by_hand():
     """From 1.25 … 7.5 to 1 … 8: bins of 7/3 cells, read at their middle on average."""
     assert torch.allclose(pooled("round_roi")[0, 0, 0], torch.tensor([1 + 7 / 6, 4.5, 8 - 7 / 6]))
-    wanted = torchvision.ops.roi_align(torch.rand(1, 2, 16, 16), ROI, 3, 0.25, 2)
-    assert pooled("round_roi").shape[2:] == wanted.shape[2:]
+    whole = torch.tensor([[0, 4.0, 8, 32, 40]])  # the same region, its corners on whole cells
+    features = torch.rand(1, 2, 16, 16)
+    for samples in (0, 1, 2):
+        wanted = torchvision.ops.roi_align(features, whole, 3, 0.25, samples)
+        got = MISTAKES["round_roi"].function(features, ROI, 3, 0.25, samples, False)
+        torch.testing.assert_close(got, wanted)
 
 
 def test_roi_pool_takes_the_largest_value_of_whole_cells():
