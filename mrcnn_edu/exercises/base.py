@@ -304,13 +304,13 @@ def solution(name: str) -> None:
     print(textwrap.fill(task.reasoning, 100))
 
 
-def progress() -> None:
-    """Which exercises are done, lesson by lesson."""
+def progress(lesson: int | None = None) -> None:
+    """Which exercises are done, of one lesson, or of all where none is named."""
     states = record.read()
     words = {"right": "✔ done", "tried": "✎ tried", None: "· open"}
-    for lesson in sorted({task.lesson for task in SHELF.known.values()}):
-        tasks = [task for task in SHELF.known.values() if task.lesson == lesson]
+    for number in sorted({task.lesson for task in SHELF.known.values()} if lesson is None else {lesson}):
+        tasks = [task for task in SHELF.known.values() if task.lesson == number]
         done = sum(states.get(task.name) == "right" for task in tasks)
-        print(f"Lesson {lesson:02d}: {done} of {len(tasks)} done")
+        print(f"Lesson {number:02d}: {done} of {len(tasks)} done")
         for task in tasks:
             print(f"  {words[states.get(task.name)]}  {task.name}: {task.task}")

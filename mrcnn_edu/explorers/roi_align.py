@@ -3,6 +3,7 @@
 import ipywidgets as widgets
 import torch
 
+from mrcnn_edu.explorers import roi_align_grid
 from mrcnn_edu.explorers import roi_align_views as views
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number, Toggle
@@ -157,8 +158,8 @@ class RoIAlign(Explorer):
         """The piece of the feature grid that is shown; it moves on in whole cells when the RoI leaves it."""
         wanted = VIEWS[self.view_size.value]
         if not self.dragging or self._corner is None:
-            self._corner = views.corner(reading, wanted, self._corner)
-        return views.grid_window(reading, wanted, self._corner)
+            self._corner = roi_align_grid.corner(reading, wanted, self._corner)
+        return roi_align_grid.grid_window(reading, wanted, self._corner)
 
     def boxes(self) -> list[dict]:
         reading = self.reading

@@ -12,11 +12,11 @@ WRITTEN = 0.36  # inches; in smaller cells no number is legible
 
 @in_style
 def show_grids(panels, *, caption: str, columns: int | None = None, height: float | None = None) -> Figure:
-    """Grids side by side, on one colour scale. Cell (row i, column j) is the square from (j, i) to (j + 1, i + 1).
+    """Grids side by side, on one colour scale where they do not ask for their own. Cell (row i, column j) is the square from (j, i) to (j + 1, i + 1).
 
     panels   list of dicts: values (h, w), and optionally title, digits (2), corner (row, column) of the first cell,
              boxes {kind: (N, 4)} and lines {kind: (N, 4)}, boxes without a halo, and points (N, 2) as (x, y), both in
-             cells; names, one for each point; rulers (True) for the numbers of rows and columns
+             cells; names, one for each point; rulers (True) for the numbers of rows and columns; own_scale (False)
     """
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
@@ -29,7 +29,8 @@ def show_grids(panels, *, caption: str, columns: int | None = None, height: floa
         place.set_axis_off()
     for place, panel, values in zip(axes.flat, panels, arrays, strict=False):
         cell = min(each / values.shape[1], (height or 99) / rows / values.shape[0])
-        draw_grid(place, values, panel, low, high, cell >= WRITTEN)
+        span = (values.min(), values.max()) if panel.get("own_scale") else (low, high)
+        draw_grid(place, values, panel, *span, cell >= WRITTEN)
     return Figure(drawing, caption)
 
 

@@ -4,13 +4,19 @@ from mrcnn_edu.figures.look import PALETTE, Figure, canvas, in_style
 
 
 @in_style
-def show_curves(curves: dict, *, x_label: str, y_label: str, caption: str, title: str = "") -> Figure:
-    """Curves {name: (x, y)} in one plot; colour, line style and a label at the end of each tell them apart."""
+def show_curves(
+    curves: dict, *, x_label: str, y_label: str, caption: str, title: str = "", kinds: dict | None = None
+) -> Figure:
+    """Curves {name: (x, y)} in one plot, told apart by colour and line style.
+
+    kinds  {name: key of PALETTE} for curves whose colour means something elsewhere
+    """
     drawing, axes = canvas(height=3.2)
     place = axes[0, 0]
     styles = ("-", "--", "-.", ":")
     for number, (name, (x, y)) in enumerate(curves.items()):
         colour = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")[number % 5]
+        colour = PALETTE[kinds[name]] if kinds and name in kinds else colour
         place.plot(x, y, color=colour, linestyle=styles[number % 4], linewidth=2, label=name)
     place.set(xlabel=x_label, ylabel=y_label, title=title)
     place.grid(alpha=0.25)

@@ -155,6 +155,12 @@ def test_progress_counts_what_is_done_and_keeps_it(shelf, capsys):
     assert "Lesson 99: 1 of 1 done" in out and "Lesson 00: 0 of" in out
 
 
+def test_progress_of_one_lesson_leaves_the_others_out(shelf, capsys):
+    progress(0)
+    shown = capsys.readouterr().out
+    assert shown.startswith("Lesson 00:") and shown.count("Lesson") == 1
+
+
 def test_a_damaged_progress_file_is_set_aside_not_lost(shelf, capsys):
     shelf.parent.mkdir()
     shelf.write_text("{not json")

@@ -8,6 +8,7 @@ from statistics import median, quantiles
 import nbformat
 import pytest
 
+from mrcnn_edu import explorers
 from mrcnn_edu.exercises.base import SHELF
 from mrcnn_edu.exercises.predict import QUESTIONS
 from mrcnn_edu.figures import WIDGET_VIEW
@@ -16,7 +17,8 @@ from tests import project
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What makes a picture in a lesson's code: each such cell must store one, with a caption.
-DRAWS = re.compile(r"\bfigures\.show_|\bPeel\(")
+EXPLORERS = "|".join(name for name in explorers.__all__ if name != "Upload")
+DRAWS = re.compile(rf"\bfigures\.show_|\b(?:{EXPLORERS})\(")
 PARTS = ("The question", "Prove it", "Move it", "Break it", "Exercises", "What you can now explain")
 
 
@@ -90,7 +92,7 @@ def test_every_picture_has_a_caption_that_stands_in_for_it(lesson):
 
 def test_explorers_are_stored_as_png_stills(lesson):
     for cell in code_cells(lesson):
-        if re.search(r"^\w+ = Peel\(", cell.source, re.M):
+        if re.search(rf"^\w+ = (?:{EXPLORERS})\(", cell.source, re.M):
             assert any("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
@@ -122,6 +124,14 @@ def test_links_into_the_package_lead_to_files_and_lines(lesson):
         found for table in tables for found in re.findall(r"\[`(.+?)`\]\(\S+/blob/main/(\S+\.py)#L(\d+)\)", table)
     ]
     assert linked, "no card links a line of code"
+    heads = {
+        head.replace(" ", "-")
+        for c in lesson.cells
+        if c.cell_type == "markdown"
+        for head in re.findall(r"^#+ (.+)$", c.source, re.M)
+    }
+    for place in re.findall(r"\[built below\]\(#(.+?)\)", "".join(tables)):
+        assert place in heads, f"the card links to {place}, but no heading is called so"
     for code, path, line in linked:
         assert code in (ROOT / path).read_text().splitlines()[int(line) - 1], f"{path}:{line} moved: make notebooks"
 
