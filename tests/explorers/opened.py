@@ -86,6 +86,7 @@ def walks_through(name: str) -> Callable[[str], Explorer]:
 
 OPENINGS = {
     "Peel": Opening(walks_through("Peel"), slider="instance", kind="coins"),
+    "RoIAlign": Opening(walks_through("RoIAlign"), slider="channel"),
 }
 
 
