@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import explorers
 from benchmarks.growth import AXES, Point
 from benchmarks.rows import Row
 from benchmarks.timing import Times
@@ -27,6 +28,13 @@ and the class scores by 30, so that the photograph gives detections as a trained
 compared, both heads get torchvision's proposals: among those of random weights two often tie at the threshold of NMS,
 and one that is kept or not changes which are sampled. At most 1 % of our own proposals may lack a partner within
 1e-3 px.
+"""
+
+
+HOW_EXPLORERS = f"""
+From a control's new value to the bytes of the new picture, in Python: the callbacks, the package's own computation,
+the drawing and the JPEG. Every control is driven from end to end, {explorers.ROUNDS} times after a first time that is
+listed apart: in it each picture goes through the model once. The way to the browser and its own drawing are not in it.
 """
 
 
@@ -125,6 +133,35 @@ def growth_table(growth: dict[str, list[Point]]) -> str:
     return table(["what grows", "value", "ours", "torchvision"], rows)
 
 
+def explorers_table(waits: list[explorers.Wait]) -> str:
+    """Median and 95th percentile of each explorer beside the target."""
+    head = ["explorer", "picture", "events", "median", "p95", "wanted", "", "slowest control", "first sweep, worst"]
+    rows = []
+    for own in waits:
+        control, seconds = own.slowest
+        worst = max(seconds for _, seconds in own.first)
+        limit = f"≤ {duration(explorers.WANTED)}"
+        times = [duration(own.median), duration(own.p95), limit, "met" if own.met else "missed"]
+        about = [own.explorer, own.picture, f"{len(own.again):,}"]
+        rows.append([*about, *times, f"{control}, {duration(seconds)}", duration(worst)])
+    return table(head, rows)
+
+
+def explorers_section(waits: list[explorers.Wait]) -> str:
+    """The part of RESULTS.md that is about explorers. It is measured alone, so it names its machine itself."""
+    return "\n\n".join([f"## {explorers.TITLE}", HOW_EXPLORERS.strip(), machine(), explorers_table(waits)]) + "\n"
+
+
+def with_section(text: str, section: str) -> str:
+    """RESULTS.md with a section put in place of its former self, which ends before the next `## `, or added."""
+    title = section.splitlines()[0]
+    before, found, after = f"\n{text}".partition(f"\n{title}\n")
+    if not found:
+        return f"{text.rstrip()}\n\n{section}"
+    _, following, rest = after.partition("\n## ")
+    return f"{before[1:]}\n{section}{following}{rest}"
+
+
 def machine() -> str:
     """The machine and the versions, one line each."""
     lines = [f"{processor()}, {torch.get_num_threads()} threads, {platform.system()}"]
@@ -145,7 +182,13 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def markdown(results: list[Result], growth: dict[str, list[Point]], rate: float, picture: Path | None) -> str:
+def markdown(
+    results: list[Result],
+    growth: dict[str, list[Point]],
+    rate: float,
+    picture: Path | None,
+    waits: list[explorers.Wait] = (),
+) -> str:
     """The whole of RESULTS.md."""
     parts = ["# Next to torchvision", f"Written by `python -m benchmarks.run {' '.join(sys.argv[1:])}`".rstrip() + "."]
     parts += [
@@ -163,4 +206,6 @@ def markdown(results: list[Result], growth: dict[str, list[Point]], rate: float,
         if picture is not None:
             parts.append(f"![Time against image side, objects, proposals and batch]({picture.name})")
         parts.append(growth_table(growth))
+    if waits:
+        parts.append(explorers_section(waits).rstrip())
     return "\n\n".join(parts) + "\n"

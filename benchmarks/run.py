@@ -2,6 +2,7 @@
 
 python -m benchmarks.run                     everything
 python -m benchmarks.run --rows paste resize two rows; nothing is written
+python -m benchmarks.run --rows explorers    from event to picture; replaces that part of RESULTS.md alone
 python -m benchmarks.run --quick             every row once; shows that all works, its times mean little
 """
 
@@ -15,12 +16,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import growth, memory, report
+from benchmarks import explorers, growth, memory, report
 from benchmarks.rows import ROWS
 from benchmarks.timing import by_turns, gemm, operations, synchronise
 
 HERE = Path(__file__).resolve().parent
 ROUNDS = 7
+APART = ("growth", "explorers")  # what is measured in its own way and shown in its own table
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
@@ -29,9 +31,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="one round of each row, the smallest growth, no memory")
-    parser.add_argument(
-        "--rows", nargs="+", choices=[*ROWS, "growth"], metavar="NAME", help=", ".join([*ROWS, "growth"])
-    )
+    names = [*ROWS, *APART]
+    parser.add_argument("--rows", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--device", choices=["cpu", "cuda"], help="this one only; all there are if not given")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--threads", type=int, help="threads of the CPU; all cores if not given")
@@ -86,18 +87,29 @@ def cpu_rate() -> float:
     return count / times.median
 
 
+def publish_explorers(section: str, wanted: argparse.Namespace) -> None:
+    """Print the explorers' table and, unless the run was a quick one, put it into RESULTS.md beside the rest."""
+    print("\n" + section)
+    out = wanted.out or (None if wanted.quick else HERE)
+    if out:
+        results = out / "RESULTS.md"
+        before = results.read_text(encoding="utf-8") if results.is_file() else ""
+        out.mkdir(parents=True, exist_ok=True)
+        results.write_text(report.with_section(before, section).lstrip(), encoding="utf-8")
+
+
 def main(given: list[str] | None = None) -> int:
     """Measure what was asked for; returns the exit status."""
     wanted = arguments(given)
     if wanted.threads:
         torch.set_num_threads(wanted.threads)
-    names = wanted.rows or [*ROWS, "growth"]
+    names = wanted.rows or [*ROWS, *APART]
     devices = [wanted.device] if wanted.device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     # float32 rows are float32: a GPU would use fewer bits for convolutions by itself.
     torch.backends.cudnn.allow_tf32 = False
     results = []
     for device in map(torch.device, devices):
-        for name in (name for name in names if name != "growth"):
+        for name in (name for name in names if name not in APART):
             for precision in ROWS[name].precisions if device.type == "cuda" else ("float32",):
                 result = measure(name, device, precision, wanted)
                 results.append(result)
@@ -107,10 +119,14 @@ def main(given: list[str] | None = None) -> int:
                     flush=True,
                 )
     grown = dict(growth.measure(torch.device("cpu"), wanted.quick)) if "growth" in names else {}
+    waits = explorers.measure(wanted.quick) if "explorers" in names else []
+    if names == ["explorers"]:
+        publish_explorers(report.explorers_section(waits), wanted)
+        return 0
     # Only a full run may replace what stands beside this file.
     out = wanted.out or (HERE if not (wanted.rows or wanted.quick or wanted.device) else None)
     picture = out / "growth.png" if out and grown else None
-    text = report.markdown(results, grown, cpu_rate(), picture)
+    text = report.markdown(results, grown, cpu_rate(), picture, waits)
     print("\n" + text)
     if out:
         out.mkdir(parents=True, exist_ok=True)

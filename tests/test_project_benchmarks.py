@@ -9,7 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import check, growth, inputs, memory, report, rows, run, timing
+from benchmarks import check, explorers, growth, inputs, memory, report, rows, run, timing
+from mrcnn_edu.explorers.base import Explorer
+from mrcnn_edu.explorers.controls import Choice, Number
+from mrcnn_edu.explorers.paint import Sheet
+from tests.explorers.opened import OPENINGS
 
 CPU = torch.device("cpu")
 
@@ -186,3 +190,69 @@ def test_random_boxes_lie_in_the_image():
     boxes = inputs.random_boxes(200, (50, 400), 5, 300)
     assert (boxes[:, 2:] > boxes[:, :2]).all() and (boxes >= 0).all()
     assert (boxes[:, 2] <= 400).all() and (boxes[:, 3] <= 50).all()
+
+
+class Square(Explorer):
+    """A square whose side one control sets; the other control changes nothing that is seen."""
+
+    width, height = 60, 60
+
+    def __init__(self):
+        self.start(Number("side", "Side", 10, 40, 10), Choice("idle", "Idle", ("a", "b")))
+
+    def draw(self):
+        sheet = Sheet(self.width, self.height)
+        sheet.fill((0, 0, self.get("side"), self.get("side")), "#000000")
+        return sheet
+
+
+def test_an_event_is_a_change_that_brings_another_picture():
+    square = Square()
+    seen = list(explorers.events(square))
+    assert [control for control, _ in seen] == ["side"] * 3  # 10 is where it stands
+    assert all(seconds > 0 for _, seconds in seen)
+    assert (square.get("side"), square.get("idle")) == (10, "a")
+
+
+def waits(again) -> explorers.Wait:
+    return explorers.Wait("Peel", "scene", (("picture", 0.5),), tuple(again))
+
+
+def test_the_target_holds_for_95_of_100_events():
+    quick, slow = ("stage", 0.010), ("instance", 0.040)
+    assert waits([quick] * 95 + [slow] * 5).p95 == 0.010
+    assert waits([quick] * 94 + [slow] * 6).p95 == 0.040
+    assert waits([quick]).p95 == waits([quick] * 3).p95 == 0.010
+    assert waits([quick] * 95 + [slow] * 5).met and not waits([quick] * 94 + [slow] * 6).met
+    assert waits([quick, slow, slow]).median == 0.040
+    assert waits([quick] * 9 + [slow]).slowest == slow
+
+
+def test_the_table_of_explorers_says_met_and_missed():
+    good, bad = report.explorers_table([waits([("stage", 0.0123)]), waits([("stage", 0.0423)])]).splitlines()[2:]
+    assert "12.3 ms" in good and "≤ 30 ms" in good and "| met" in good and "500 ms" in good
+    assert "42.3 ms" in bad and "| missed" in bad
+
+
+def test_the_explorers_part_of_the_report_is_replaced_alone():
+    new = "## Explorers\n\nnew\n"
+    for old in ("# Top\n\n## Explorers\n\nold\n", "# Top\n"):
+        assert report.with_section(old, new) == "# Top\n\n## Explorers\n\nnew\n"
+    between = "# Top\n\n## Explorers\n\nold\n\n## Growth\n\nkept\n"
+    assert report.with_section(between, new) == "# Top\n\n## Explorers\n\nnew\n\n## Growth\n\nkept\n"
+    assert report.with_section(report.with_section(between, new), new) == report.with_section(between, new)
+
+
+def test_explorers_can_be_measured_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(explorers, "OPENINGS", {"Peel": OPENINGS["Peel"]})
+    monkeypatch.setattr(explorers, "PICTURES", ("scene",))
+    (tmp_path / "RESULTS.md").write_text("# Next to torchvision\n\nas it was\n")
+    assert run.main(["--rows", "explorers", "--quick", "--out", str(tmp_path)]) == 0
+    written = (tmp_path / "RESULTS.md").read_text()
+    assert written.startswith("# Next to torchvision\n\nas it was\n\n## Explorers\n")
+    assert "| Peel     | scene" in written and "| Peel     | scene" in capsys.readouterr().out
+
+
+def test_a_full_report_ends_with_the_explorers():
+    text = report.markdown([], {}, 0, None, [waits([("stage", 0.01)])])
+    assert "## Explorers" in text and text.endswith("|\n")
