@@ -1,6 +1,7 @@
 """The feature grid of RoI Align: cells, region, bins, samples, and RoIPool's two roundings."""
 
 import math
+from itertools import product
 
 import numpy as np
 from PIL import Image
@@ -67,8 +68,10 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
     # A sheet of its own cuts off what reaches over the frame.
     layer, inner = Sheet(width, height), Window((0, 0, width, height), window.piece)
     layer.fill((0, 0, width, height), "#EEF1F4")
-    x1, y1, x2, y2 = inner.place((0, 0, *reversed(reading.map.shape)))
-    layer.picture(pale(heat(reading.map.numpy(), low, high)), (x1, y1, x2 - x1, y2 - y1), smooth=False)
+    left, top, right, bottom = shown(reading, window)
+    x1, y1, x2, y2 = inner.place((left, top, right, bottom))
+    colours = pale(heat(reading.map[top:bottom, left:right].numpy(), low, high))
+    layer.picture(colours, (x1, y1, x2 - x1, y2 - y1), smooth=False)
     cells(layer, reading, inner, low, high)
     bins(layer, reading, inner, chosen)
     pool_boxes(layer, reading, inner, chosen)
@@ -78,25 +81,31 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
     rulers(sheet, reading, window)
 
 
-def cells(sheet: Sheet, reading: Reading, window: Window, low: float, high: float) -> None:
-    """Lines between the cells, and the value of each where there is room."""
+def shown(reading: Reading, window: Window) -> tuple[int, int, int, int]:
+    """The cells of the map that the window shows: left, top, and the first ones beyond at the right and the bottom."""
     left, top, right, bottom = (int(np.floor(v)) for v in window.piece)
     rows, columns = reading.map.shape
-    shown = [(r, c) for r in range(max(top, 0), min(bottom, rows)) for c in range(max(left, 0), min(right, columns))]
+    return max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
+
+
+def cells(sheet: Sheet, reading: Reading, window: Window, low: float, high: float) -> None:
+    """Lines between the cells, and the value of each where there is room."""
+    left, top, right, bottom = shown(reading, window)
     if window.zoom >= 6:
-        x1, y1, x2, y2 = window.place((max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)))
+        x1, y1, x2, y2 = window.place((left, top, right, bottom))
         for x in np.arange(x1, x2 + 1, window.zoom).tolist():
             sheet.line((x, y1, x, y2), "#FFFFFF90", 1)
         for y in np.arange(y1, y2 + 1, window.zoom).tolist():
             sheet.line((x1, y, x2, y), "#FFFFFF90", 1)
     if window.zoom < WRITTEN:
         return
-    values = reading.map.tolist()
-    for r, c in shown:
-        share = (values[r][c] - low) / max(high - low, 1e-12)
+    values = reading.map[top:bottom, left:right].tolist()
+    for r, c in product(range(top, bottom), range(left, right)):
+        value = values[r - top][c - left]
+        share = (value - low) / max(high - low, 1e-12)
         x1, y1, x2, y2 = window.place((c, r, c + 1, r + 1))
         ink = "#3A4650" if share > 0.25 else "#10181F"
-        sheet.text((x1 + x2) / 2, (y1 + y2) / 2, number(values[r][c], 2), 12, fill=ink, anchor="mm")
+        sheet.text((x1 + x2) / 2, (y1 + y2) / 2, number(value, 2), 12, fill=ink, anchor="mm")
 
 
 def rulers(sheet: Sheet, reading: Reading, window: Window) -> None:

@@ -35,6 +35,7 @@ class RoIScene:
         self.levels = [stages.features[str(level)].float() for level in range(len(self.model.config.strides))]
         self.size = stages.image_sizes[0]
         self.detections = stages.detection_boxes[0]
+        self.drawn = {}  # of the last region: the masks do not depend on channel and bins
         self.photo = Image.fromarray((as_array(self.image) * 255).round().astype(np.uint8))
 
     def level_of(self, roi: Tensor) -> int:
@@ -123,6 +124,7 @@ class Reading:
             x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
         return x1 + shift, y1 + shift, x2 + shift, y2 + shift
 
+    @lru_cache(maxsize=1)  # noqa: B019 - a reading lives as long as its picture
     def terms(self, p: int, q: int) -> list[dict]:
         """The samples of one bin: place (y, x), its four cells, values, weights, and the value they add up to."""
         (ys, wy), (xs, wx) = self.axis(0), self.axis(1)
@@ -203,6 +205,12 @@ class Reading:
     @cached_property
     def masks(self) -> tuple[int, Tensor, Tensor]:
         """The class, and its mask (M, M) from features read by RoIAlign and by RoIPool."""
+        key = (*self.roi.tolist(), self.level, self.samples, self.aligned)
+        if key not in self.scene.drawn:
+            self.scene.drawn = {key: self._masks()}
+        return self.scene.drawn[key]
+
+    def _masks(self) -> tuple[int, Tensor, Tensor]:
         side = self.scene.model.config.mask_pool_size
         label = self.scene.class_of(self.roi)
         pooled = torchvision.ops.roi_pool(self.features, self.rois, side, 1 / self.stride)
