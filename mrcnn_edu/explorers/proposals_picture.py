@@ -1,0 +1,174 @@
+"""What the explorer Proposals draws on its left: the picture with its boxes, the magnifier, and the legend."""
+
+import numpy as np
+from PIL import Image
+
+from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, mix
+from mrcnn_edu.explorers.proposals_view import FOUND, FRAME, MAGNIFIER, MOST_FALLEN, MOST_WAITING, View
+from mrcnn_edu.figures import PALETTE
+
+MOST_OUTLINED = 25
+MOST_CROSSED = 4  # more diagonals would hide the object
+MOST_UNTOUCHED = 8
+FEW = 60  # boxes that can be drawn in strong lines
+FADE = 0.3
+FAINT = mix(PALETTE["suppressed"], "#FFFFFF", 0.7)
+WAITING = mix(PALETTE["proposal"], "#FFFFFF", 0.6)
+STRONG = "#B36B00"  # the proposal colour, darker: the box that is chosen now
+
+
+def draw(sheet: Sheet, view: View, cache: dict) -> None:
+    """The picture with everything that `view` shows; `cache` keeps what does not change with the step."""
+    picture(sheet, view, cache)
+    if not view.calm:
+        now(sheet, view, view.window)
+    truths(sheet, view)
+    if view.selected is not None:
+        box = view.window.place(view.run.boxes[view.selected])
+        sheet.box(box, PALETTE["ink"], 2.5, (2, 2))
+        sheet.tag(box[0], box[3] + 21, f"clicked: {view.level(view.selected)}", PALETTE["ink"], 12)
+    legend(sheet, view)
+
+
+def faded(view: View, cache: dict) -> Image.Image:
+    """The photo, paler, at the size it has on the card."""
+    if "photo" not in cache:
+        size = tuple(max(round(v * SCALE), 1) for v in view.window.frame[2:])
+        photo = view.photo.resize(size, Image.Resampling.BICUBIC)
+        cache["photo"] = Image.blend(photo, Image.new("RGB", size, "white"), FADE)
+    return cache["photo"]
+
+
+def picture(sheet: Sheet, view: View, cache: dict) -> None:
+    """The photo and the boxes of earlier and later steps."""
+    sheet.picture(faded(view, cache), view.window.frame)
+    boxes, window = view.run.boxes, view.window
+    everything = view.show == "all boxes"
+    if everything:
+        outlines(sheet, window, boxes[view.fallen[-MOST_FALLEN:]], FAINT, 0.7)
+    if everything or view.step == 0:
+        outlines(sheet, window, boxes[view.waiting[:MOST_WAITING]], WAITING, 0.7)
+    strong = view.calm and len(view.survivors) < FEW
+    outlines(sheet, window, boxes[view.survivors], PALETTE["proposal"], 2 if strong else 1.4, DASHES["proposal"])
+
+
+def outlines(sheet: Sheet, window: Window, boxes: np.ndarray, colour: str, width: float, dash=None) -> None:
+    """Many boxes of the image, (N, 4), cut at the window's frame; width and dash in CSS pixels.
+
+    The dashes of all boxes fall in step, so that a thousand boxes cost no more than a pen's twenty.
+    """
+    if not len(boxes):
+        return
+    x, y, across, height = (round(v * SCALE) for v in window.frame)
+    width = max(round(width * SCALE), 1)
+    zoom = window.zoom * SCALE
+    corners = (boxes - np.tile(window.piece[:2], 2)) * zoom
+    corners = np.rint(corners).clip(0, [across, height, across, height]).astype(int)
+    flat, upright = np.zeros((2, max(height, 1), max(across, 1)), np.uint8)
+    for x1, y1, x2, y2 in corners.tolist():
+        low, right = max(y2 - width, y1), max(x2 - width, x1)
+        flat[y1 : y1 + width, x1:x2] = 255
+        flat[low : low + width, x1:x2] = 255
+        upright[y1:y2, x1 : x1 + width] = 255
+        upright[y1:y2, right : right + width] = 255
+    if dash is not None:
+        on, period = round(dash[0] * SCALE), round(sum(dash) * SCALE)
+        flat *= np.arange(flat.shape[1]) % period < on
+        upright *= (np.arange(flat.shape[0]) % period < on)[:, None]
+    sheet.image.paste(colour, (x, y), Image.fromarray(flat | upright))
+
+
+def now(sheet: Sheet, view: View, window: Window, tags: bool = True) -> None:
+    """What the present step does: the chosen box, those it suppresses, those of other levels that it does not touch."""
+    if view.chosen is None:
+        return
+    crossed = [*view.victims[: MOST_CROSSED - 1], *view.victims[MOST_CROSSED - 1 :][-1:]]
+    outlines(sheet, window, view.run.boxes[view.victims[:MOST_OUTLINED]], PALETTE["suppressed"], 1)
+    for box in crossed:
+        cross(sheet, window.place(view.run.boxes[box]), 1.4)
+    outlines(sheet, window, view.run.boxes[view.untouched[0][:MOST_UNTOUCHED]], PALETTE["proposal"], 1.8, (5, 3))
+    place = window.place(view.run.boxes[view.chosen])
+    sheet.box(place, STRONG, 3.5)
+    if tags:
+        words = f"{view.level(view.chosen)}: {view.score(view.chosen):.3f}"
+        y = place[1] - 2 if place[1] > FRAME[1] + 20 else place[3] + 21
+        sheet.tag(place[0], min(y, FRAME[1] + FRAME[3]), words, STRONG)
+
+
+def cross(sheet: Sheet, box, width: float) -> None:
+    """A suppressed box: grey, with both diagonals."""
+    x1, y1, x2, y2 = box
+    sheet.box(box, PALETTE["suppressed"], width, halo=None)
+    sheet.line((x1, y1, x2, y2), PALETTE["suppressed"], width)
+    sheet.line((x1, y2, x2, y1), PALETTE["suppressed"], width)
+
+
+def truths(sheet: Sheet, view: View) -> None:
+    """The true boxes that no survivor covers yet; at the end they are missed."""
+    best = view.covered()
+    if best is None:
+        return
+    for box, iou in zip(view.run.truth.tolist(), best.tolist(), strict=True):
+        if iou >= FOUND:
+            continue
+        place = view.window.place(box)
+        sheet.box(place, PALETTE["ground truth"], 3 if view.last else 1.4)
+        if view.last:
+            y = place[1] - 2 if place[1] > FRAME[1] + 20 else place[3] - 2
+            sheet.tag(place[0], y, f"missed: best IoU {iou:.2f}", PALETTE["ground truth"])
+
+
+def magnifier(sheet: Sheet, view: View, cache: dict) -> None:
+    """The chosen box and its competitors, larger."""
+    if "pale" not in cache:
+        cache["pale"] = Image.blend(view.photo, Image.new("RGB", view.photo.size, "white"), FADE)
+    window = view.magnified()
+    sx, sy = view.scale
+    x1, y1, x2, y2 = window.piece
+    pixels = (round(MAGNIFIER[2] * SCALE), round(MAGNIFIER[3] * SCALE))
+    piece = cache["pale"].transform(
+        pixels,
+        Image.Transform.EXTENT,
+        (x1 / sx, y1 / sy, x2 / sx, y2 / sy),
+        Image.Resampling.BILINEAR,
+        fillcolor="#FFFFFF",
+    )
+    sheet.picture(piece, MAGNIFIER)
+    now(sheet, view, window, tags=False)
+    x, y, width, height = MAGNIFIER
+    sheet.box((x, y, x + width, y + height), PALETTE["faint"], 1, halo=None)
+
+
+def legend(sheet: Sheet, view: View) -> None:
+    """What the lines mean, and how many boxes are not drawn."""
+    x, y = FRAME[0], FRAME[1] + FRAME[3] + 16
+    entries = []
+    if view.chosen is not None and not view.calm:
+        entries += [("chosen", STRONG, None, 3.5), ("suppressed now", PALETTE["suppressed"], "cross", 1.5)]
+    if len(view.survivors):
+        entries.append((f"kept ({len(view.survivors):,})", PALETTE["proposal"], (9, 4), 2.5))
+    best = view.covered()
+    if best is not None and (best < FOUND).any():
+        words = "missed" if view.last else "true, not covered yet"
+        entries.append((f"{words} ({int((best < FOUND).sum())})", PALETTE["ground truth"], None, 2.5))
+    if view.show == "all boxes" and len(view.fallen):
+        entries.append((some("suppressed before", view.fallen, MOST_FALLEN), FAINT, None, 1.2))
+    if len(view.waiting) and (view.show == "all boxes" or view.step == 0):
+        words = "beyond top-n" if view.last else "waiting"
+        entries.append((some(words, view.waiting, MOST_WAITING), WAITING, None, 1.2))
+    for words, colour, style, width in entries:
+        length = 28 + sheet.length(words, 12)
+        if x + length > FRAME[0] + FRAME[2] + 4:
+            x, y = FRAME[0], y + 17
+        if style == "cross":
+            cross(sheet, (x + 3, y - 6, x + 19, y + 6), width)
+        else:
+            for piece in ((x, x + 22),) if style is None else ((x, x + 9), (x + 13, x + 22)):
+                sheet.line((piece[0], y, piece[1], y), colour, width)
+        sheet.text(x + 28, y, words, 12, anchor="lm")
+        x += length + 16
+
+
+def some(words: str, boxes, most: int) -> str:
+    """How many there are, and how many of them are drawn."""
+    return f"{words} ({len(boxes):,})" if len(boxes) <= most else f"{words} ({len(boxes):,}, {most} drawn)"
