@@ -28,11 +28,13 @@ class Probe:
     wrong    a function that makes the mistake
     inputs   arguments on which the mistake shows
     message  what the reader sees; it says what the thought misses, not only that it is wrong
+    more     further arguments on which the answers must agree with `wrong`, where one does not tell it from another
     """
 
     wrong: Callable
     inputs: tuple
     message: str
+    more: tuple[tuple, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
             return verdict("empty", f"{task.task} Replace the dots.{HANDED_ON} hint({task.name!r}) helps.")
         for probe in task.probes:
             inputs = probe.inputs
-            if same(call(attempt, inputs), call(probe.wrong, inputs)):
+            if all(same(call(attempt, each), call(probe.wrong, each)) for each in (inputs, *probe.more)):
                 return verdict("wrong", probe.message + HANDED_ON)
         for inputs in all_inputs(task):
             got, wanted = call(attempt, inputs), call(task.reference, inputs)

@@ -12,16 +12,16 @@ add_question(
     "A cell of the feature map stands for 4 × 4 pixels. A region is cut out of the map by rounding its corners to "
     "whole cells. Now the region moves 1 pixel to the right. How does what is cut out change?",
     (
-        "By a quarter of what a move of 4 pixels changes",
+        "A quarter of what is at the left edge goes, a quarter of a new column comes",
         False,
-        "That would be fair: a quarter of a cell, a quarter of the change. But a rounded corner has no quarters. It "
-        "stays on its cell or goes to the next one.",
+        "That would be fair: a quarter of a cell, a quarter of the change. But a rounded corner knows no quarters. It "
+        "stays on its cell, or goes to the next one.",
     ),
     (
-        "Not at all, or as much as with 4 pixels",
+        "Not at all, or by a whole column of cells",
         True,
-        "One pixel is a quarter of a cell. Mostly the corners round to the same cells, and nothing changes. When a "
-        "corner passes the middle between two cells, it jumps by a whole one.",
+        "One pixel is a quarter of a cell. A corner at 1.1 cells rounds to 1, and at 1.35 it still does: the same "
+        "cells. A corner that goes from 1.4 to 1.65 jumps from 1 to 2, a whole column at once.",
     ),
     (
         "Every value changes a little",
@@ -32,7 +32,7 @@ add_question(
     (
         "It never changes: 1 pixel is less than a cell",
         False,
-        "Mostly it does not. But a corner at 1.4 cells rounds to 1, and a quarter of a cell further, at 1.65, to 2. "
+        "Often it does not. But a corner at 1.4 cells rounds to 1, and a quarter of a cell further, at 1.65, to 2. "
         "Small moves add up, and somewhere it jumps.",
     ),
 )
@@ -51,6 +51,16 @@ def bilinear(grid, y, x):
 def swapped_axes(grid, y, x):
     """A wrong answer: x counts rows."""
     return bilinear(grid.T, y, x)
+
+
+def fractions_swapped(grid, y, x):
+    """A wrong answer: the right cells, but the fraction of x mixes the rows."""
+    return bilinear(grid, int(y) + x - int(x), int(x) + y - int(y))
+
+
+def cells_swapped(grid, y, x):
+    """A wrong answer: the right fractions, but the cells of grid[x, y]."""
+    return bilinear(grid.T, int(y) + x - int(x), int(x) + y - int(y))
 
 
 def half_pixel(grid, y, x):
@@ -104,47 +114,58 @@ SHELF.add(
         probes=(
             Probe(
                 nearest,
-                (SMALL, 0.25, 1.75),
+                (SMALL, 0.25, 1.625),
                 "You took the nearest cell. That is rounding, the very thing RoIAlign gets rid of: all four cells "
                 "around the place have a say, the nearer the more.",
             ),
             Probe(
                 floored,
-                (SMALL, 0.25, 1.75),
+                (SMALL, 0.25, 1.625),
                 "You took the cell above and to the left. int() throws the fraction away, but the fraction is what "
                 "tells how much of the next cell to take.",
             ),
             Probe(
                 plain_mean,
-                (SMALL, 0.25, 1.75),
+                (SMALL, 0.25, 1.625),
                 "You gave the four cells the same weight, ¼ each. That is right only in the very middle between them. "
                 "The nearer cell must count more.",
             ),
             Probe(
                 far_weights,
-                (SMALL, 0.25, 1.75),
+                (SMALL, 0.25, 1.625),
                 "Your weights are the wrong way round: at a quarter of the way from row 0 to row 1, row 0 is the "
                 "nearer one and gets ¾. The weight is 1 minus the distance.",
             ),
             Probe(
                 swapped_axes,
-                (SMALL, 0.25, 1.75),
+                (SMALL, 0.25, 1.625),
                 "x and y are swapped. Tensors go rows first: grid[row, column] is grid[y, x].",
             ),
             Probe(
+                cells_swapped,
+                (SMALL, 0.25, 1.625),
+                "You took the four cells at grid[x, y]. Tensors go rows first: y chooses the row, x the column.",
+            ),
+            Probe(
+                fractions_swapped,
+                (SMALL, 0.25, 1.625),
+                "The four cells are right, but the fractions are exchanged: what is left over of y mixes the upper "
+                "row with the lower one, what is left over of x the left column with the right one.",
+            ),
+            Probe(
                 half_pixel,
-                (SMALL, 1.25, 1.75),
+                (SMALL, 1.25, 1.625),
                 "You read half a cell further up and to the left. Here a cell's value lies at its number: grid[1, 2] "
                 "is the value at y = 1, x = 2 exactly, so nothing has to be subtracted.",
             ),
             Probe(
                 only_across,
-                (SMALL, 0.25, 1.75),
+                (SMALL, 0.25, 1.625),
                 "You mixed the columns, but not the rows. First mix left and right in the upper row and in the lower "
                 "row; then mix the two results.",
             ),
         ),
-        cases=((SMALL, 0.25, 1.75), (SMALL, 0.0, 0.0), (SMALL, 3.0, 2.0), (SMALL, 3.0, 0.5), (SMALL, 1.5, 2.0)),
+        cases=((SMALL, 0.25, 1.625), (SMALL, 0.0, 0.0), (SMALL, 3.0, 2.0), (SMALL, 3.0, 0.5), (SMALL, 1.5, 2.0)),
         draw=random_place,
         hints=(
             "top = int(y) is the row above the place, and dy = y - top how far the place lies below it. The same "
@@ -164,7 +185,8 @@ SHELF.add(
 
 
 def sample_points(low, high, bins, samples):
-    """Where the samples of each bin lie between `low` and `high`: (bins, samples); 0 samples: as many as needed."""
+    """Where the samples of each bin lie between `low` and `high`: (bins, samples); samples not above 0: as many as "
+    "needed."""
     size = (high - low) / bins
     samples = samples if samples > 0 else math.ceil(size)
     p = torch.arange(bins)[:, None]
@@ -221,12 +243,12 @@ def same_in_each_bin(low, high, bins, samples):
 
 def rounded_down(low, high, bins, samples):
     """A wrong answer: as many samples as whole cells fit into the bin."""
-    return sample_points(low, high, bins, samples or max(int((high - low) / bins), 1))
+    return sample_points(low, high, bins, samples if samples > 0 else max(int((high - low) / bins), 1))
 
 
 def by_the_region(low, high, bins, samples):
     """A wrong answer: as many samples in each bin as the whole region is long."""
-    return sample_points(low, high, bins, samples or math.ceil(high - low))
+    return sample_points(low, high, bins, samples if samples > 0 else math.ceil(high - low))
 
 
 def one_by_default(low, high, bins, samples):
@@ -290,20 +312,20 @@ SHELF.add(
             Probe(
                 one_by_default,
                 (2.0, 9.5, 3, 0),
-                "You read one sample where samples is 0. 0 means: as many as the bin is long in cells, rounded up. "
-                "These bins are 2.5 cells long, so 3 samples.",
+                "You read one sample where samples is not above 0. That means: as many as the bin is long in cells, "
+                "rounded up. These bins are 2.5 cells long, so 3 samples.",
             ),
             Probe(
                 rounded_down,
                 (2.0, 9.5, 3, 0),
-                "With samples = 0 you round the bin's length down. A bin of 2.5 cells touches at least 3 of them; "
-                "with 2 samples one could be missed. Round up.",
+                "With samples not above 0 you round the bin's length down. A bin of 2.5 cells touches at least 3 of "
+                "them; with 2 samples one could be missed. Round up.",
             ),
             Probe(
                 by_the_region,
                 (2.0, 9.5, 3, 0),
-                "With samples = 0 you count by the length of the whole region. It is the bin that must be covered: "
-                "(high - low) / bins, rounded up.",
+                "With samples not above 0 you count by the length of the whole region. It is the bin that must be "
+                "covered: (high - low) / bins, rounded up.",
             ),
         ),
         cases=(
@@ -319,7 +341,7 @@ SHELF.add(
             "By hand: from 2 to 8 with 3 bins, each bin is 2 long. Bin 0 is 2 to 4; with 2 samples their shares are 2 "
             "to 3 and 3 to 4, and the middles 2.5 and 3.5.",
             "The places in bin p begin at low + p * size. Sample s lies (s + 0.5) / samples of a bin further.",
-            "If samples is 0, math.ceil of the bin's size takes its place.",
+            "If samples is not above 0, math.ceil of the bin's size takes its place.",
             "torch.arange(bins)[:, None] is a column of bin numbers, torch.arange(samples) a row of sample numbers; "
             "their sum is a table (bins, samples).",
         ),

@@ -188,6 +188,21 @@ def always_aligned(features, rois, output_size, spatial_scale, sampling_ratio, a
     return roi_align(features, rois, output_size, spatial_scale, sampling_ratio, True)
 
 
+def inverted(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: half a cell taken off when `aligned` is off."""
+    return roi_align(features, rois, output_size, spatial_scale, sampling_ratio, not aligned)
+
+
+def rounded_corners(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
+    """A wrong answer: corners rounded to whole cells."""
+
+    def to_cells(box):
+        box = (box * spatial_scale + 0.5).floor()
+        return box - 0.5 if aligned else at_least_one(box)
+
+    return read(features, rois, output_size, sampling_ratio, to_cells)
+
+
 def half_a_pixel(features, rois, output_size, spatial_scale, sampling_ratio, aligned):
     """A wrong answer: half a pixel of the image instead of half a cell."""
 
@@ -301,16 +316,31 @@ SHELF.add(
                 "Rows and columns of your result are exchanged. In Y @ F @ X.T the rows come from y, on the left.",
             ),
             Probe(
+                rounded_corners,
+                (MAPS, REGIONS, 3, 0.25, 2, False),
+                "You rounded the corners to whole cells. That is what RoIPool does, and what this lesson gets rid of: "
+                "keep the fractions.",
+            ),
+            Probe(
+                inverted,
+                (MAPS, REGIONS, 3, 0.25, 2, True),
+                "aligned is the wrong way round in yours: half a cell is taken off when it is on, and not when it is "
+                "off.",
+                more=((MAPS, REGIONS, 3, 0.25, 2, False),),
+            ),
+            Probe(
                 never_aligned,
                 (MAPS, REGIONS, 3, 0.25, 2, True),
                 "With aligned off you are right; with aligned on nothing changes in yours. Then half a cell has to be "
                 "taken off every corner, because a cell's value belongs to its middle, which lies at 0.5.",
+                more=((MAPS, REGIONS, 3, 0.25, 2, False),),
             ),
             Probe(
                 always_aligned,
                 (MAPS, REGIONS, 3, 0.25, 2, False),
                 "You take off half a cell with aligned off, too. That is how it should always have been, but weights "
                 "trained with the old way expect the old way; so it is a switch.",
+                more=((MAPS, REGIONS, 3, 0.25, 2, True),),
             ),
             Probe(
                 half_a_pixel,
@@ -342,6 +372,9 @@ SHELF.add(
             (MAPS, TINY, 2, 0.25, 2, False),
             (MAPS, TINY, 2, 0.25, 2, True),
             (MAPS, torch.tensor([[0, -9.0, 30, 70, 60]]), 4, 0.25, 3, False),
+            (MAPS, REGIONS, 3, 0.25, 0, False),
+            (MAPS, REGIONS, 2, 0.25, -1, True),
+            (MAPS, REGIONS[:0], 3, 0.25, 2, False),
         ),
         draw=random_regions,
         hints=(
@@ -356,7 +389,7 @@ SHELF.add(
         "of a cell belongs to its middle. The least side of 1 cell belongs to the old way. The rest is a product of "
         "three matrices for each channel, and since it is linear in the features, its gradient is the same product "
         "with the matrices transposed.",
-        checked="torchvision's operator on ordinary, tiny and overhanging regions of two images, aligned on and off, "
-        "and 20 random cases",
+        checked="torchvision's operator on ordinary, tiny and overhanging regions of two images, none at all, aligned "
+        "on and off, as many samples as needed, and 20 random cases",
     )
 )
