@@ -1,5 +1,6 @@
 """Mistakes on a switch, and functions swapped into the model: on inside the block, gone after it."""
 
+import datetime
 import json
 
 import pytest
@@ -8,7 +9,7 @@ import torchvision
 
 from mrcnn_edu.__main__ import MISTAKES as NAMED_ON_THE_COMMAND_LINE
 from mrcnn_edu.datasets import load_dataset
-from mrcnn_edu.mistakes import MISTAKES, PARTS, break_it, read_prices, swapped, switched_on
+from mrcnn_edu.mistakes import KINDS, MISTAKES, PARTS, break_it, read_prices, swapped, switched_on
 from mrcnn_edu.model import anchors, boxes, load_weights, losses, matching, roi_align
 from mrcnn_edu.training import prices
 
@@ -239,13 +240,22 @@ def test_a_mistake_without_a_price_says_so(monkeypatch):
     assert "changes no prediction" not in str(break_it("round_roi"))
 
 
+def test_both_ways_of_making_a_mistake_stand_in_one_table(monkeypatch):
+    price = {"sound": SCORES, "broken": WORSE, "scenes": 5, "commands": ["train it", "try it"], "date": "2020-01-02"}
+    monkeypatch.setattr("mrcnn_edu.mistakes.read_prices", lambda: {"round_roi": dict.fromkeys(KINDS, price)})
+    text = str(break_it("round_roi"))
+    assert text.count("\nsound model ") == 1 and text.count("0.950") == 1 and text.count("0.123") == 2
+    assert "Trained with it from the start (one run): 5 validation scenes, 2020-01-02, train it, then try it" in text
+
+
 def test_prices_that_ship_are_complete():
     shipped = read_prices()
-    assert set(AT_PREDICTION) <= set(shipped) <= set(MISTAKES)
+    assert set(shipped) == set(MISTAKES) and all(shipped.values())
     for name, kinds in shipped.items():
         assert ("switched_on" in kinds) != MISTAKES[name].only_training
         for price in kinds.values():
-            assert price["scenes"] >= 100 and f"--mistake {name}" in price["commands"][-1]
+            assert price["scenes"] == 500 and f"--mistake {name}" in price["commands"][-1]
+            assert datetime.date.fromisoformat(price["date"]) >= datetime.date(2026, 1, 1)
             assert all(0 < price[which][kind][metric] < 1 for which in ("sound", "broken")
                        for kind in ("bbox", "segm") for metric in ("AP", "AP75"))  # fmt: skip
 
