@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-WHERE = {"Peel": "peel", "Proposals": "proposals", "RoIAlign": "roi_align", "Upload": "upload"}
+WHERE = {"Anchors": "anchors", "Peel": "peel", "Proposals": "proposals", "RoIAlign": "roi_align", "Upload": "upload"}
 __all__ = list(WHERE)
 
 

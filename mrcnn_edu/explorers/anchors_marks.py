@@ -1,0 +1,134 @@
+"""Marks on the card that the explorers of anchors share: dashed boxes, hatching, frames that cut off, legends."""
+
+from functools import cache, lru_cache
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from mrcnn_edu.explorers.paint import SCALE, Sheet, Window, font
+from mrcnn_edu.figures import PALETTE, as_array
+
+ALARM = PALETTE["prediction"]  # the colour of what is wrong, as in the verdicts of exercises
+
+
+def photograph(image) -> Image.Image:
+    """(3, H, W) in [0, 1] → for drawing."""
+    return Image.fromarray((as_array(image) * 255).round().astype(np.uint8))
+
+
+def wide_window(frame, size, margin: float) -> Window:
+    """A picture of `size` (height, width) in the middle of `frame`, with room of `margin` CSS pixels around it; the
+    window's piece is all that the frame shows, so that what lies outside the picture is shown there."""
+    x, y, width, height = frame
+    zoom = min((width - 2 * margin) / size[1], (height - 2 * margin) / size[0])
+    left, top = (size[1] - width / zoom) / 2, (size[0] - height / zoom) / 2
+    return Window(tuple(frame), (left, top, left + width / zoom, top + height / zoom))
+
+
+def scaled(photo: Image.Image, window: Window, size, fade: float) -> Image.Image:
+    """The photo as it stands in the window, blended with white by the share `fade`."""
+    _, _, width, height = (max(round(v * window.zoom * SCALE), 1) for v in (0, 0, size[1], size[0]))
+    kind = Image.Resampling.BICUBIC if min(photo.size) > 8 else Image.Resampling.NEAREST
+    large = photo.resize((width, height), kind)
+    return Image.blend(large, Image.new("RGB", large.size, "white"), fade) if fade else large
+
+
+@cache
+def dash_strips(on: int, off: int, width: int, rim: int, colour: str, halo: str | None):
+    """A long dashed line with its halo, RGBA, lying down and standing up; in card pixels."""
+    high, long = width + 2 * rim, 4096
+    along = np.arange(long)[None] % (on + off)
+    across = np.arange(high)[:, None]
+    core = (along >= rim) & (along < on + rim) & (across >= rim) & (across < rim + width)
+    strip = np.zeros((high, long, 4), np.uint8)
+    if halo:
+        strip[np.broadcast_to(along < on + 2 * rim, core.shape)] = (*ImageColor.getrgb(halo), 255)
+    strip[core] = (*ImageColor.getrgb(colour), 255)
+    lying = Image.fromarray(strip)
+    return lying, lying.transpose(Image.Transpose.TRANSPOSE)
+
+
+def dashed(sheet: Sheet, box, colour: str, width: float = 2.0, dash=(6, 4), halo: str | None = None) -> None:
+    """The outline of a box in dashes, pasted a side at a time: that takes a tenth of the time of dash by dash."""
+    thick, rim = max(round(width * SCALE), 1), round(0.7 * SCALE)
+    lying, standing = dash_strips(*(round(v * SCALE) for v in dash), thick, rim, colour, halo)
+    x1, y1, x2, y2 = (round(v * SCALE) - thick // 2 - rim for v in box)
+    deep = thick + 2 * rim
+    most_x, most_y = sheet.image.size
+    for strip, left, top, right, bottom in (
+        (lying, x1, y1, x2 + deep, y1 + deep),
+        (lying, x1, y2, x2 + deep, y2 + deep),
+        (standing, x1, y1, x1 + deep, y2 + deep),
+        (standing, x2, y1, x2 + deep, y2 + deep),
+    ):
+        place = max(left, 0), max(top, 0), min(right, most_x), min(bottom, most_y)
+        if place[0] < place[2] and place[1] < place[3]:
+            # Beyond its end a strip is empty; only boxes several cards long get there.
+            piece = strip.crop((place[0] - left, place[1] - top, place[2] - left, place[3] - top))
+            sheet.image.paste(piece, place, piece)
+
+
+@cache
+def hatch_mask(size: tuple[int, int], gap: float, width: float) -> Image.Image:
+    """Diagonal lines, rising to the right, over a whole card of `size` card pixels; smooth at their edges."""
+    x, y = np.arange(size[0])[None], np.arange(size[1])[:, None]
+    period, half = gap * SCALE * 2**0.5, width * SCALE / 2
+    apart = np.abs(((x + y) / 2**0.5 + period / 2) % period - period / 2)  # from the nearest line, card pixels
+    return Image.fromarray(((half + 0.5 - apart).clip(0, 1) * 255).astype(np.uint8))
+
+
+def hatch(sheet: Sheet, box, colour: str, gap: float = 5.0, width: float = 1.5) -> None:
+    """Diagonal lines inside a box (x1, y1, x2, y2); they run on from box to box."""
+    most_x, most_y = sheet.image.size
+    x1, y1, x2, y2 = (round(v * SCALE) for v in box)
+    place = max(x1, 0), max(y1, 0), min(x2, most_x), min(y2, most_y)
+    if place[0] < place[2] and place[1] < place[3]:
+        sheet.image.paste(colour, place, hatch_mask(sheet.image.size, gap, width).crop(place))
+
+
+def flat(sheet: Sheet, box, colour: str) -> None:
+    """A rectangle in one opaque colour: pasted, which for large ones is quicker than drawn."""
+    sheet.image.paste(colour, [round(v * SCALE) for v in box])
+
+
+def frame_off(sheet: Sheet, frame) -> None:
+    """Paint everything outside `frame` white: what was drawn beyond its edges is cut off."""
+    x, y, width, height = frame
+    most_x, most_y = sheet.size
+    for box in ((0, 0, most_x, y), (0, y + height, most_x, most_y), (0, 0, x, most_y), (x + width, 0, most_x, most_y)):
+        flat(sheet, box, PALETTE["card"])
+
+
+@lru_cache(4096)
+def pill_picture(words: str, colour: str, size: float) -> tuple[Image.Image, Image.Image]:
+    """A label in its pill and the mask of its round corners; labels repeat, and pasting is quicker than drawing."""
+    width, height = font("bold", size).getlength(words) / SCALE + 12, size + 10
+    picture, shape = Sheet(width, height), Sheet(width, height)
+    picture.tag(1, height - 1.5, words, colour, size)
+    shape.fill((0, 0, width, height), "#000000")
+    shape.fill((1, 1.5, width - 1, height - 1.5), "#FFFFFF", radius=4, outline="#FFFFFF")
+    return picture.image, shape.image.convert("L")
+
+
+def pill(sheet: Sheet, x, y, words: str, colour: str, frame, size=12) -> None:
+    """A label whose lower left corner is (x, y), moved as little as it takes to stand in `frame`."""
+    picture, mask = pill_picture(words, colour, size)
+    fx, fy, width, height = (round(v * SCALE) for v in frame)
+    left = min(max(round(x * SCALE), fx), fx + width - picture.width)
+    top = min(max(round(y * SCALE) - picture.height, fy), fy + height - picture.height)
+    sheet.image.paste(picture, (left, top), mask)
+
+
+def pill_width(words: str, size=12) -> float:
+    """Width of a label with its pill, CSS pixels."""
+    return pill_picture(words, "#000000", size)[0].width / SCALE
+
+
+def key(sheet: Sheet, x: float, y: float, entries, gap: float = 20) -> float:
+    """A legend in one line: entries (mark, words), each mark a function of (sheet, x, y) that is 24 wide. Returns
+    where it ends."""
+    for mark, words in entries:
+        mark(sheet, x, y)
+        sheet.text(x + 30, y, words, 12, anchor="lm")
+        x += 30 + sheet.length(words, 12) + gap
+    return x
