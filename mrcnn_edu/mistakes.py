@@ -348,8 +348,8 @@ MISTAKES = {
             ratio_on_one_side,
             4,
             "The height of an anchor is s · √r, and so is its width, which should be s / √r: every anchor is a square. "
-            "Most objects of the scenes are about as wide as high, and squares fit those; one that is 1.6 times as long as wide finds "
-            "no anchor of IoU 0.7 any more.",
+            "Most objects of the scenes are about as wide as high, and squares fit those; one that is 1.6 "
+            "times as long as wide finds no anchor of IoU 0.7 any more.",
         ),
         Mistake(
             "anchor_labels",
