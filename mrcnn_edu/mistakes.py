@@ -327,7 +327,7 @@ MISTAKES = {
             round_roi,
             6,
             "The corners of each RoI are rounded to whole cells of the feature map before RoIAlign reads it. A cell is "
-            "4 to 32 pixels wide, so the heads see a region that lies up to half a cell beside the true one.",
+            "4 to 16 pixels wide here, so the heads see a region that lies up to half a cell beside the true one.",
         ),
         Mistake(
             "roi_align",

@@ -36,13 +36,16 @@ def font(weight: str, size: float) -> ImageFont.FreeTypeFont:
 
 
 @lru_cache(maxsize=4096)
-def letters(words: str, weight: str, size: float, anchor: str) -> tuple[Image.Image, int, int]:
+def letters(words: str, weight: str, size: float, anchor: str, stroke: int = 0) -> tuple[Image.Image, int, int]:
     """Words as a mask to paint through, and where its corner lies relative to the anchor. The same words come again
-    in the next picture, and drawing letters is the slowest part of one."""
-    left, top, right, bottom = font(weight, size).getbbox(words, anchor=anchor)
+    in the next picture, and drawing letters is the slowest part of one.
+
+    stroke  pixels by which the letters are made thicker all around
+    """
+    left, top, right, bottom = font(weight, size).getbbox(words, anchor=anchor, stroke_width=stroke)
     left, top = math.floor(left), math.floor(top)
     mask = Image.new("L", (max(math.ceil(right) - left, 1), max(math.ceil(bottom) - top, 1)))
-    ImageDraw.Draw(mask).text((-left, -top), words, 255, font(weight, size), anchor)
+    ImageDraw.Draw(mask).text((-left, -top), words, 255, font(weight, size), anchor, stroke_width=stroke)
     return mask, left, top
 
 
@@ -121,12 +124,10 @@ class Sheet:
 
     def text(self, x, y, words: str, size=13, weight="regular", fill=PALETTE["ink"], anchor="la", rim=None) -> None:
         """Words at a place, with PIL's two letters for the anchor; `rim` outlines them, for words on photos."""
-        if rim:
-            style = {"fill": fill, "font": font(weight, size), "anchor": anchor, "stroke_fill": rim}
-            self.pen.text((x * SCALE, y * SCALE), words, stroke_width=round(1.6 * SCALE), **style)
-            return
-        mask, left, top = letters(words, weight, size, anchor)
-        self.image.paste(fill, (round(x * SCALE) + left, round(y * SCALE) + top), mask)
+        for colour, stroke in ((rim, round(1.6 * SCALE)), (fill, 0)):
+            if colour:
+                mask, left, top = letters(words, weight, size, anchor, stroke)
+                self.image.paste(colour, (round(x * SCALE) + left, round(y * SCALE) + top), mask)
 
     def paragraph(self, x, y, width, words: str, size=13, fill=PALETTE["ink"]) -> None:
         """Words broken into lines of at most `width`."""

@@ -13,6 +13,8 @@ from mrcnn_edu.figures import PALETTE
 GRID = (24, 46, 376, 376)
 WRITTEN = 36  # CSS pixels; in smaller cells no number is legible
 MOST_ROWS = 4  # samples whose arithmetic is written out
+MOST_NUMBERED = 4  # bins on a side; with more, lines and dots would cover the numbers
+CROWDED = 3  # CSS pixels between two samples; closer together only those of the chosen bin are drawn
 ALIGN, POOL = PALETTE["ground truth"], PALETTE["rounded"]
 ROI = PALETTE["region"]
 POOL_DASH, BIN_DASH = (9, 4), (3, 3)
@@ -72,9 +74,11 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
     x1, y1, x2, y2 = inner.place((left, top, right, bottom))
     colours = pale(heat(reading.map[top:bottom, left:right].numpy(), low, high))
     layer.picture(colours, (x1, y1, x2 - x1, y2 - y1), smooth=False)
-    cells(layer, reading, inner, low, high)
+    cell_lines(layer, reading, inner)
     bins(layer, reading, inner, chosen)
     pool_boxes(layer, reading, inner, chosen)
+    if inner.zoom >= WRITTEN and reading.bins <= MOST_NUMBERED:
+        cell_values(layer, reading, inner, low, high)
     samples(layer, reading, inner, chosen)
     sheet.image.paste(layer.image, (round(x * SCALE), round(y * SCALE)))
     sheet.fill((x, y, x + width, y + height), None, outline=PALETTE["faint"])
@@ -88,24 +92,28 @@ def shown(reading: Reading, window: Window) -> tuple[int, int, int, int]:
     return max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
 
 
-def cells(sheet: Sheet, reading: Reading, window: Window, low: float, high: float) -> None:
-    """Lines between the cells, and the value of each where there is room."""
-    left, top, right, bottom = shown(reading, window)
-    if window.zoom >= 6:
-        x1, y1, x2, y2 = window.place((left, top, right, bottom))
-        for x in np.arange(x1, x2 + 1, window.zoom).tolist():
-            sheet.line((x, y1, x, y2), "#FFFFFF90", 1)
-        for y in np.arange(y1, y2 + 1, window.zoom).tolist():
-            sheet.line((x1, y, x2, y), "#FFFFFF90", 1)
-    if window.zoom < WRITTEN:
+def cell_lines(sheet: Sheet, reading: Reading, window: Window) -> None:
+    """Lines between the cells."""
+    if window.zoom < 6:
         return
+    x1, y1, x2, y2 = window.place(shown(reading, window))
+    for x in np.arange(x1, x2 + 1, window.zoom).tolist():
+        sheet.line((x, y1, x, y2), "#FFFFFF90", 1)
+    for y in np.arange(y1, y2 + 1, window.zoom).tolist():
+        sheet.line((x1, y, x2, y), "#FFFFFF90", 1)
+
+
+def cell_values(sheet: Sheet, reading: Reading, window: Window, low: float, high: float) -> None:
+    """The value of each cell, at its middle, with a pale rim against the lines that cross it."""
+    left, top, right, bottom = shown(reading, window)
     values = reading.map[top:bottom, left:right].tolist()
     for r, c in product(range(top, bottom), range(left, right)):
         value = values[r - top][c - left]
         share = (value - low) / max(high - low, 1e-12)
         x1, y1, x2, y2 = window.place((c, r, c + 1, r + 1))
         ink = "#3A4650" if share > 0.25 else "#10181F"
-        sheet.text((x1 + x2) / 2, (y1 + y2) / 2, number(value, 2), 12, fill=ink, anchor="mm")
+        rim = "#DCE8E4" if share > 0.25 else "#C9C9DC"
+        sheet.text((x1 + x2) / 2, (y1 + y2) / 2, number(value, 2), 12, fill=ink, anchor="mm", rim=rim)
 
 
 def rulers(sheet: Sheet, reading: Reading, window: Window) -> None:
@@ -146,8 +154,9 @@ def samples(sheet: Sheet, reading: Reading, window: Window, chosen) -> None:
     """All samples as dots; those of the chosen bin with a number and lines to their four cells."""
     ys, xs = reading.places(0), reading.places(1)
     small = 2.2 if ys.numel() * xs.numel() <= 400 else 1.4
-    for y in ys.flatten().tolist():
-        for x in xs.flatten().tolist():
+    apart = window.zoom * min(gap(ys), gap(xs))
+    if apart >= CROWDED:
+        for y, x in product(ys.flatten().tolist(), xs.flatten().tolist()):
             px, py, _, _ = window.place((x, y, x, y))
             sheet.dot(px, py, small, PALETTE["ink"])
     terms = reading.terms(*chosen)
@@ -166,6 +175,12 @@ def samples(sheet: Sheet, reading: Reading, window: Window, chosen) -> None:
             sheet.text(px, py, str(count + 1), 12, "bold", "#FFFFFF", anchor="mm")
         else:
             sheet.dot(px, py, small + 1.2, ALIGN, "#FFFFFF")
+
+
+def gap(places) -> float:
+    """The distance between neighbouring samples along an axis, in cells; a whole cell where there is only one."""
+    flat = places.flatten()
+    return float(flat[1] - flat[0]) if len(flat) > 1 else 1.0
 
 
 def legend(sheet: Sheet, aligned: bool) -> None:

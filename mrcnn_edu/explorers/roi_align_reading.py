@@ -54,17 +54,23 @@ class RoIScene:
         with torch.no_grad():
             return self.model._mask_of_class(pooled, torch.tensor([label]))[0].sigmoid()
 
-    def mask_quality(self, mask: Tensor, roi: Tensor) -> float | None:
-        """IoU of the pasted mask (M, M) with the true mask that the RoI (4,) fits best; None where it fits none."""
+    def true_mask(self, roi: Tensor) -> Tensor | None:
+        """The true mask (H, W) whose box the RoI (4,) fits best, in the given image's pixels; None if it fits none."""
         if self.masks is None or not len(self.masks):
             return None
-        box = resize_boxes(roi[None], self.size, tuple(self.image.shape[1:]))
-        best, which = box_iou(box, self._true_boxes)[0].max(dim=0)
-        if best < 0.3:
+        best, which = box_iou(self._to_image(roi), self._true_boxes)[0].max(dim=0)
+        return self.masks[which] if best >= 0.3 else None
+
+    def mask_quality(self, mask: Tensor, roi: Tensor) -> float | None:
+        """IoU of the pasted mask (M, M) with the true mask of the RoI (4,); None where there is none."""
+        true = self.true_mask(roi)
+        if true is None:
             return None
-        drawn = paste_masks(mask[None], box, tuple(self.image.shape[1:]), "bool")[0, 0]
-        true = self.masks[which]
+        drawn = paste_masks(mask[None], self._to_image(roi), tuple(self.image.shape[1:]), "bool")[0, 0]
         return float((drawn & true).sum() / (drawn | true).sum().clamp(min=1))
+
+    def _to_image(self, roi: Tensor) -> Tensor:
+        return resize_boxes(roi[None], self.size, tuple(self.image.shape[1:]))
 
     @cached_property
     def _true_boxes(self) -> Tensor:

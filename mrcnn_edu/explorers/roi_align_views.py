@@ -1,5 +1,7 @@
 """What RoI Align draws: the grid, and beside it the arithmetic of one bin, the pooled maps, the curve and the masks."""
 
+import math
+
 import numpy as np
 from PIL import Image
 
@@ -48,7 +50,7 @@ def title(reading: Reading, chosen: tuple[int, int]) -> str:
     """The finding: what both read in the chosen bin."""
     p, q = chosen
     align, pool = float(reading.align[p, q]), float(reading.pool[p, q])
-    words = f"Row {p + 1}, column {q + 1} of {reading.bins} × {reading.bins} bins: "
+    words = f"Bin [{p}, {q}] of {reading.bins} × {reading.bins}: "
     return words + f"RoIAlign reads {number(align)}, RoIPool {number(pool)}"
 
 
@@ -136,6 +138,7 @@ def curve(sheet: Sheet, reading: Reading, chosen) -> None:
     values = reading.glide(*chosen)
     x, y, width, _ = CURVE
     sheet.text(420, y - 38, "The same bin while the region glides sideways", 13, "bold")
+    sheet.text(904, y - 38, "each on its own scale", 12, fill=PALETTE["faint"], anchor="ra")
     curve_legend(sheet, 420, y - 12)
     strip(sheet, values, ("pool",), y)
     strip(sheet, values, ("fine", "align"), y + STRIP + 8)
@@ -195,7 +198,7 @@ def masks(sheet: Sheet, reading: Reading) -> None:
     label, read, pooled = reading.masks
     names = reading.scene.model.class_names
     words = names[label] if names else f"number {label}"
-    sheet.text(16, MASK_TOP - 38, f"The mask of class {words} that follows", 13, "bold")
+    sheet.text(16, MASK_TOP - 38, f"The mask of class \u201c{words}\u201d that follows", 13, "bold")
     x1, y1, x2, y2 = reading.roi.tolist()
     half = max(x2 - x1, y2 - y1, 4) * 0.62
     piece = ((x1 + x2) / 2 - half, (y1 + y2) / 2 - half, (x1 + x2) / 2 + half, (y1 + y2) / 2 + half)
@@ -204,12 +207,16 @@ def masks(sheet: Sheet, reading: Reading) -> None:
     ground.fill((0, 0, MASK_SIDE, MASK_SIDE), "#EEF1F4")
     show_piece(ground, reading, window)
     place = window.place((x1, y1, x2, y2))
+    if reading.scene.true_mask(reading.roi) is not None:
+        sheet.text(288, MASK_TOP, "white line:", 12, fill=PALETTE["faint"])
+        sheet.text(288, MASK_TOP + 16, "the true mask", 12, fill=PALETTE["faint"])
     for left, name, colour, mask in ((16, "RoIAlign", ALIGN, read), (172, "RoIPool", POOL, pooled)):
         sheet.text(left, MASK_TOP - 18, f"from {name}", 12, fill=colour)
         layer = Sheet(MASK_SIDE, MASK_SIDE)
         layer.image.paste(ground.image)
         grown = stretched(mask, place)
         layer.mask(grown, place[:2], Window((0, 0, 1, 1), (0, 0, 1, 1)), colour)
+        show_truth(layer, reading, window)
         layer.box(place, ROI, 2)
         sheet.image.paste(layer.image, (round(left * SCALE), round(MASK_TOP * SCALE)))
         quality = reading.scene.mask_quality(mask, reading.roi)
@@ -229,6 +236,21 @@ def show_piece(sheet: Sheet, reading: Reading, window: Window) -> None:
     across, down = photo.width / width, photo.height / height
     part = photo.resize(size, Image.Resampling.BICUBIC, (x1 * across, y1 * down, x2 * across, y2 * down))
     sheet.image.paste(part, (round(left * SCALE), round(top * SCALE)))
+
+
+def show_truth(sheet: Sheet, reading: Reading, window: Window) -> None:
+    """The outline of the true mask, where it is known."""
+    true = reading.scene.true_mask(reading.roi)
+    if true is None:
+        return
+    (height, width), (rows, columns) = reading.scene.size, true.shape
+    across, down = columns / width, rows / height
+    x1, y1, x2, y2 = window.piece
+    left, top = max(math.floor(x1 * across), 0), max(math.floor(y1 * down), 0)
+    piece = true[top : math.ceil(y2 * down), left : math.ceil(x2 * across)]
+    if piece.numel():
+        inner = Window(window.frame, (x1 * across, y1 * down, x2 * across, y2 * down))
+        sheet.mask(piece.numpy().astype(float), (left, top), inner, "#FFFFFF", share=0, line=1.5)
 
 
 def stretched(mask, box) -> np.ndarray:
@@ -255,16 +277,16 @@ def bin_at(reading: Reading, window: Window, x: float, y: float) -> tuple[int, i
 def describe(reading: Reading, chosen) -> str:
     """The card in words."""
     x1, y1, x2, y2 = reading.roi.tolist()
-    p, q = chosen
-    first = reading.terms(p, q)[0]
+    left, top, right, bottom = reading.pool_box()
+    first, count = reading.terms(*chosen)[0], len(reading.terms(*chosen))
     products = " + ".join(
         f"{w:.2f} times {number(v, 2)}" for w, v in zip(first["weights"], first["values"], strict=True)
     )
+    cells = ", ".join(number(v, 2) for v in reading.cells.tolist())
     return (
-        f"The region from ({x1:.1f}, {y1:.1f}) to ({x2:.1f}, {y2:.1f}) on level P{reading.level + 2}, "
-        f"stride {reading.stride}, channel {reading.channel}. {title(reading, chosen)}. "
-        f"First sample: {products} = {number(first['value'])}. "
-        f"{glide_words(reading.glide(p, q))} "
-        f"RoIPool takes the whole cells {reading.pool_box()}; in cells the region is "
-        f"({', '.join(number(v, 2) for v in reading.cells.tolist())})."
+        f"The region from ({x1:.1f}, {y1:.1f}) to ({x2:.1f}, {y2:.1f}) pixels lies on the grid of "
+        f"P{reading.level + 2}, stride {reading.stride}, at ({cells}) cells. RoIPool takes whole cells: columns {left} "
+        f"to {right - 1}, rows {top} to {bottom - 1}. {title(reading, chosen)}. RoIAlign's is the mean of {count} "
+        f"sample{'s' * (count > 1)}; the first one, from the four cells around it, is {products} = "
+        f"{number(first['value'])}. {glide_words(reading.glide(*chosen))}"
     )
