@@ -2,7 +2,14 @@
 
 from importlib import import_module
 
-WHERE = {"Anchors": "anchors", "Peel": "peel", "Proposals": "proposals", "RoIAlign": "roi_align", "Upload": "upload"}
+WHERE = {
+    "Deltas": "deltas",
+    "Anchors": "anchors",
+    "Peel": "peel",
+    "Proposals": "proposals",
+    "RoIAlign": "roi_align",
+    "Upload": "upload",
+}
 __all__ = list(WHERE)
 
 
