@@ -68,6 +68,13 @@ def _nms(function: Callable) -> list[Patch]:
     return [Patch(rpn, "grouped_nms", grouped), Patch(detect, "grouped_nms", grouped)]
 
 
+def _grouped_nms(function: Callable) -> list[Patch]:
+    def grouped(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+        return torch.as_tensor(function(boxes.float(), scores.float(), groups, iou_threshold), dtype=torch.int64)
+
+    return [Patch(rpn, "grouped_nms", grouped), Patch(detect, "grouped_nms", grouped)]
+
+
 def _anchors(of_cell: Callable, of_grid: Callable) -> list[Patch]:
     # The model keeps the anchors it has made: those of a swap are made anew each time, and none of them is kept.
     def grids(self, image_size, grids, device):
@@ -90,6 +97,7 @@ PARTS: dict[str, Callable[[Callable], list[Patch]]] = {
     "decode": _decode,
     "encode": _encode,
     "nms": _nms,
+    "grouped_nms": _grouped_nms,
     "to_rois": lambda function: [Patch(roi_align, "to_rois", function)],
     "cell_anchors": lambda function: _anchors(function, anchors.grid_anchors),
     "grid_anchors": lambda function: _anchors(anchors.cell_anchors, function),

@@ -20,6 +20,7 @@ OWN = {
     "decode": boxes.decode,
     "encode": boxes.encode,
     "nms": boxes.nms,
+    "grouped_nms": boxes.grouped_nms,
     "to_rois": roi_align.to_rois,
     "cell_anchors": anchors.cell_anchors,
     "grid_anchors": anchors.grid_anchors,

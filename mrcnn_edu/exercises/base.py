@@ -182,14 +182,28 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
             got, wanted = call(attempt, inputs), call(task.reference, inputs)
             if not same(got, wanted):
                 return verdict("wrong", f"{difference(inputs, got, wanted)}{HANDED_ON} hint({task.name!r}) helps.")
-        if task.gradients is not None and not torch.autograd.gradcheck(attempt, task.gradients, raise_exception=False):
-            return verdict("wrong", f"The values agree, but the gradient does not: gradcheck failed.{HANDED_ON}")
-    except NotImplementedError:
-        return verdict("empty", f"{task.task}{HANDED_ON} hint({task.name!r}) helps.")
+        if task.gradients is not None and not gradient_flows(attempt, task.gradients):
+            return verdict("wrong", NO_GRADIENT + HANDED_ON)
     except Exception as error:  # whatever the reader's code raises belongs in the verdict
+        # torch raises this one too, with words: for the mean of a bool tensor, for example.
+        if isinstance(error, NotImplementedError) and not str(error):
+            return verdict("empty", f"{task.task}{HANDED_ON} hint({task.name!r}) helps.")
         what = f"{type(error).__name__}: {str(error).rstrip('.')}. {where(error, attempt)}"
         return verdict("crashed", f"{what} It was called with {brief(inputs)}.{HANDED_ON}")
     return verdict("right", f"Checked: {task.checked}.")
+
+
+NO_GRADIENT = (
+    "The values agree, but no gradient flows through them as it should. Compute with torch's own operations on whole "
+    "tensors: .item(), .tolist(), math.log and torch.tensor(…) cut the gradient."
+)
+
+
+def gradient_flows(attempt: Callable, inputs: tuple) -> bool:
+    """Whether gradcheck passes; a function that returns no tensor has no gradient."""
+    if not isinstance(call(attempt, inputs), torch.Tensor):
+        return False
+    return torch.autograd.gradcheck(attempt, inputs, raise_exception=False)
 
 
 def all_inputs(task: Exercise):
@@ -231,6 +245,9 @@ def same(got, wanted) -> bool:
 
 def difference(inputs: tuple, got, wanted) -> str:
     """One sentence that shows an input on which the answer is off."""
+    if isinstance(wanted, tuple) and isinstance(got, torch.Tensor | np.ndarray) and same(got.tolist(), wanted):
+        numbers = f"one {type(got).__name__} of {len(wanted)} numbers"
+        return f"You return {numbers}; return the numbers themselves, with a comma between them."
     if isinstance(wanted, tuple) and len(wanted) == 1 and same(got, wanted[0]):
         return f"{brief(got)} is a number; a tuple of one number is written with a comma: ({brief(got)},)."
     if isinstance(wanted, dict) and isinstance(got, dict):

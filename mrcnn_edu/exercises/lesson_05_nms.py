@@ -164,6 +164,7 @@ SHELF.add(
         lesson=5,
         task="Give the indices of the boxes that non-maximum suppression keeps, best first.",
         reference=nms,
+        part="grouped_nms",
         probes=(
             Probe(
                 as_marks,

@@ -202,9 +202,11 @@ def detections_of(first: int, scenes: int) -> list[dict]:
 
 def losses_of(first: int, scenes: int, seed: int = SEED) -> dict[str, float]:
     """The five losses of the images of one call, with the same random draws each time."""
+    # Loading draws random numbers too, so it comes before the seed.
+    model, (images, targets) = lesson_model(), scenes_of(first, scenes)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + first)
-        losses = lesson_model().loss(*scenes_of(first, scenes))
+        losses = model.loss(images, targets)
     return {name: value.item() for name, value in losses.items()}
 
 

@@ -108,7 +108,7 @@ def test_an_empty_tensor_is_shown_by_its_shape():
 
 def test_a_wrong_gradient_is_seen():
     verdict = check(TASK, lambda x: x.detach() / 2 + 0 * x)
-    assert verdict.state == "wrong" and "gradcheck" in verdict.message
+    assert verdict.state == "wrong" and "no gradient flows" in verdict.message
 
 
 def test_the_readers_function_cannot_change_the_checks_inputs():
@@ -153,6 +153,25 @@ def test_progress_counts_what_is_done_and_keeps_it(shelf, capsys):
     progress()
     out = capsys.readouterr().out
     assert "Lesson 99: 1 of 1 done" in out and "Lesson 00: 0 of" in out
+
+
+def test_an_error_of_torch_is_not_taken_for_an_empty_answer(shelf):
+    verdict = check(SHELF.find("recall"), lambda iou, threshold: (iou >= threshold).any(dim=1).mean())
+    assert verdict.state == "crashed" and "NotImplementedError" in verdict.message
+
+    def empty(iou, threshold):
+        raise NotImplementedError
+
+    assert check(SHELF.find("recall"), empty).state == "empty"
+
+
+def test_a_cut_gradient_and_a_tensor_for_a_tuple_are_named(shelf):
+    task = SHELF.find("encode")
+    cut = check(task, lambda boxes, anchors: task.reference(boxes, anchors).detach())
+    assert cut.state == "wrong" and "no gradient flows" in cut.message
+    shape = SHELF.find("anchor_shape")
+    verdict = check(shape, lambda scale, ratio: torch.tensor(shape.reference(scale, ratio)))
+    assert verdict.state == "wrong" and "one Tensor of 2 numbers" in verdict.message
 
 
 def test_progress_of_one_lesson_leaves_the_others_out(shelf, capsys):
