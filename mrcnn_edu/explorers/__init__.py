@@ -3,8 +3,8 @@
 from importlib import import_module
 
 WHERE = {
-    "Deltas": "deltas",
     "Anchors": "anchors",
+    "Deltas": "deltas",
     "Peel": "peel",
     "Proposals": "proposals",
     "RoIAlign": "roi_align",

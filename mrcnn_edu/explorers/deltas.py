@@ -9,7 +9,8 @@ from mrcnn_edu.datasets import load_dataset
 from mrcnn_edu.explorers import deltas_views
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number, Toggle
-from mrcnn_edu.explorers.deltas_views import FRAME, NAMES, State
+from mrcnn_edu.explorers.deltas_backdrop import FRAME, HEIGHT, WIDTH
+from mrcnn_edu.explorers.deltas_words import NAMES, State, describe
 from mrcnn_edu.explorers.paint import SCALE, Sheet, Window
 from mrcnn_edu.figures import PALETTE, as_array
 from mrcnn_edu.model.anchors import cell_anchors
@@ -53,7 +54,7 @@ class Deltas(Explorer):
     """
 
     name = "Deltas"
-    width, height = 920, 560
+    width, height = WIDTH, HEIGHT
     caption = (
         "Drag the box by an edge, a corner or its middle, or move it with the arrow keys: one pixel a step, with Shift "
         "a tenth. The deltas follow (encode). Or move a delta, and the box follows (decode). A click on an object "
@@ -188,7 +189,7 @@ class Deltas(Explorer):
         return sheet
 
     def describe(self) -> str:
-        return deltas_views.describe(self.state)
+        return describe(self.state)
 
     def _on_frame(self) -> bool:
         x1, y1, x2, y2 = deltas_views.inside(self.window.place(self._box))

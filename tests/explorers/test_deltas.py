@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mrcnn_edu.explorers.deltas import NAMES, SIDES, WEIGHTS, Deltas
-from mrcnn_edu.explorers.deltas_views import FRAME, bare, rows, signed
+from mrcnn_edu.explorers.deltas_backdrop import FRAME
+from mrcnn_edu.explorers.deltas_words import bare, rows, signed
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO, decode, encode
 from tests.explorers.opened import sample
 
@@ -102,13 +103,13 @@ def test_the_numbers_in_the_picture_are_those_of_the_package(deltas):
     wanted = encode(b[None], a[None])[0].tolist()
     x = ((b[0] + b[2]) / 2, (a[0] + a[2]) / 2, a[2] - a[0])
     found = rows(deltas.state)
-    assert bare(found[0][1][1]) == f"({x[0]:.2f} − {x[1]:.2f}) / {x[2]:.2f}"
-    assert bare(found[2][1][1]) == f"log({b[2] - b[0]:.2f} / {a[2] - a[0]:.2f})"
+    assert bare(found[0][1][0]) == f"({x[0]:.2f} − {x[1]:.2f}) / {x[2]:.2f}"
+    assert bare(found[2][1][0]) == f"log({b[2] - b[0]:.2f} / {a[2] - a[0]:.2f})"
     assert [value for *_, value in found] == pytest.approx(wanted, abs=1e-6)
     for value in wanted:
         assert signed(value) in deltas.describe()
     for row in found:
-        arithmetic = bare(row[1][1]).replace("−", "-").replace("·", "*")
+        arithmetic = bare(row[1][0]).replace("−", "-").replace("·", "*")
         assert eval(arithmetic, {"log": math.log}) == pytest.approx(row[2], abs=2e-3)  # noqa: S307
 
 
