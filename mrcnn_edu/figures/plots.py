@@ -28,7 +28,7 @@ def show_curves(
 @in_style
 def show_counts(counts: dict, *, caption: str, title: str = "", unit: str = "") -> Figure:
     """A bar per name, the number written beside it; a logarithmic axis, so that 20 and 20,000 both show."""
-    drawing, axes = canvas(height=0.55 + 0.42 * len(counts))
+    drawing, axes = canvas(height=0.75 + 0.42 * len(counts))
     place = axes[0, 0]
     names, values = list(counts), list(counts.values())
     place.barh(
@@ -37,8 +37,9 @@ def show_counts(counts: dict, *, caption: str, title: str = "", unit: str = "") 
     for row, value in enumerate(values):
         place.text(max(value, 0.8) * 1.12, row, f"{value:,} {unit}".strip(), va="center", fontsize=10)
     place.set(xscale="log", xlim=(0.7, max(values) * 8), title=title)
+    decades = [10**power for power in range(len(str(max(values))))]
+    place.set_xticks(decades, [f"{decade:,}" for decade in decades])
     place.invert_yaxis()
-    place.spines[["bottom"]].set_visible(False)
-    place.tick_params(left=False, bottom=False, labelbottom=False)
+    place.tick_params(left=False)
     place.minorticks_off()
     return Figure(drawing, caption)
