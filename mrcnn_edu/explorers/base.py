@@ -44,7 +44,11 @@ class Explorer:
         self.messages = widgets.VBox([control.message for control in controls])
         for control in controls:
             control.on_change = lambda value, control=control: self._changed(control.name, value)
-        self.view = widgets.VBox([*self.rows(), self.messages, self.canvas, self.note])
+        rows = self.rows()
+        for row in rows:
+            if isinstance(row, widgets.HBox):
+                row.layout.flex_flow = "row wrap"  # a magnified page is narrow
+        self.view = widgets.VBox([*rows, self.messages, self.canvas, self.note])
         self.redraw()
 
     def rows(self) -> list:
@@ -194,8 +198,9 @@ class Explorer:
             elif kind == "key":
                 self._press(event["steps"], event.get("shift", False))
             elif kind in ("drag", "drop"):
-                self.dragging = kind == "drag"
+                self.dragging = True  # a drop too is given in the frame that the hand saw
                 self.dragged(event["id"], event["box"])
+                self.dragging = kind == "drag"
                 self.redraw()  # where the box may not go, the browser is told
 
     def _press(self, steps: list[int], shift: bool) -> None:

@@ -161,6 +161,11 @@ class RoIAlign(Explorer):
             self._corner = roi_align_grid.corner(reading, wanted, self._corner)
         return roi_align_grid.grid_window(reading, wanted, self._corner)
 
+    @property
+    def unit(self) -> float:
+        """CSS pixels of the card for one pixel of the picture: what an arrow key moves the RoI by."""
+        return self.window(self.reading).zoom / self.reading.stride
+
     def boxes(self) -> list[dict]:
         reading = self.reading
         box = self.window(reading).place(reading.cells)

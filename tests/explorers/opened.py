@@ -30,11 +30,15 @@ class Opening:
     make     called with the name of a kind; returns the explorer with that kind's picture chosen
     slider   the number that tests move by mouse and keyboard; its number box is where they type
     kind     the picture that those tests use
+    box      the id of the box that they drag, or None
+    sides    the numbers that hold the box's x1, y1, x2, y2, where there are such
     """
 
     make: Callable[[str], Explorer]
     slider: str
     kind: str = "scene"
+    box: str | None = None
+    sides: tuple[str, str, str, str] | None = None
 
 
 @cache
@@ -86,7 +90,7 @@ def walks_through(name: str) -> Callable[[str], Explorer]:
 
 OPENINGS = {
     "Peel": Opening(walks_through("Peel"), slider="instance", kind="coins"),
-    "RoIAlign": Opening(walks_through("RoIAlign"), slider="channel"),
+    "RoIAlign": Opening(walks_through("RoIAlign"), slider="channel", box="roi", sides=("x1", "y1", "x2", "y2")),
 }
 
 
