@@ -133,13 +133,8 @@ def browser(chromium):
 @pytest.fixture
 def page(browser):
     """A fresh page. `page.problems` collects what the page logs as errors and what it throws."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    fresh = context.new_page()
-    fresh.problems = []
-    fresh.on("pageerror", lambda error: fresh.problems.append(f"thrown: {error}"))
-    fresh.on("console", lambda line: fresh.problems.append(f"console: {line.text}") if line.type == "error" else None)
-    yield fresh
-    context.close()
+    with servers.open_page(browser) as fresh:
+        yield fresh
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,20 @@ def open_browser(executable: str) -> Iterator:
             browser.close()
 
 
+@contextlib.contextmanager
+def open_page(browser) -> Iterator:
+    """A fresh page. `page.problems` collects what the page logs as errors and what it throws."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(f"thrown: {error}"))
+    page.on("console", lambda line: page.problems.append(f"console: {line.text}") if line.type == "error" else None)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
 def free_port() -> int:
     """A port of this machine that nothing listens on."""
     with socket.socket() as probe:
@@ -87,6 +101,11 @@ class JupyterLab:
     root: Path
     log: Path
     process: subprocess.Popen
+
+    @property
+    def runtime(self) -> Path:
+        """The folder with the connection files of its kernels."""
+        return self.log.parent / "runtime"
 
     def notebook_url(self, name: str) -> str:
         """Address that opens the notebook in the lab, in a workspace that no earlier test has touched."""
