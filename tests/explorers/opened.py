@@ -32,6 +32,7 @@ class Opening:
     kind     the picture that those tests use
     box      the id of the box that they drag, or None
     sides    the numbers that hold the box's x1, y1, x2, y2, where there are such
+    refused  the kinds that it cannot be opened on
     """
 
     make: Callable[[str], Explorer]
@@ -39,6 +40,7 @@ class Opening:
     kind: str = "scene"
     box: str | None = None
     sides: tuple[str, str, str, str] | None = None
+    refused: tuple[str, ...] = ()
 
 
 @cache
@@ -83,14 +85,34 @@ def images(kind: str) -> dict[str, Tensor]:
     return {kind: sample(kind)[0], "another": load_dataset("shapes", split="val")[COMPANION][0]}
 
 
-def walks_through(name: str) -> Callable[[str], Explorer]:
-    """Opens an explorer that takes a model and pictures."""
-    return lambda kind: getattr(explorers, name)(model(), images(kind))
+def marked(kind: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """The same pictures with their true boxes."""
+    samples = {kind: sample(kind), "another": load_dataset("shapes", split="val")[COMPANION]}
+    return {name: (image, target["boxes"]) for name, (image, target) in samples.items()}
 
 
+def anchors(kind: str) -> Explorer:
+    sets = {"scenes": load_dataset("shapes", split="val", length=40), "coins": load_dataset("coins")}
+    return explorers.Anchors(marked(kind), sets, model().config)
+
+
+def deltas(kind: str) -> Explorer:
+    image, target = sample(kind)
+    return explorers.Deltas(image, target["boxes"])
+
+
+def proposals(kind: str) -> Explorer:
+    return explorers.Proposals(model(), images(kind), {name: boxes for name, (_, boxes) in marked(kind).items()})
+
+
+SIDES = ("x1", "y1", "x2", "y2")
 OPENINGS = {
-    "Peel": Opening(walks_through("Peel"), slider="instance", kind="coins"),
-    "RoIAlign": Opening(walks_through("RoIAlign"), slider="channel", box="roi", sides=("x1", "y1", "x2", "y2")),
+    "Anchors": Opening(anchors, slider="cell"),
+    "Deltas": Opening(deltas, slider="dx", box="box", sides=SIDES, refused=("empty",)),
+    "Matching": Opening(lambda kind: explorers.Matching(marked(kind), model().config), slider="anchor"),
+    "Peel": Opening(lambda kind: explorers.Peel(model(), images(kind)), slider="instance", kind="coins"),
+    "Proposals": Opening(proposals, slider="step"),
+    "RoIAlign": Opening(lambda kind: explorers.RoIAlign(model(), images(kind)), "channel", box="roi", sides=SIDES),
 }
 
 
