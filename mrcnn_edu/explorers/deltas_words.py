@@ -119,7 +119,7 @@ def formula(i: int, weights: tuple[float, ...]) -> str:
 
 
 def rows(state: State) -> list[tuple[str, tuple[str, str], float]]:
-    """(name, (encode with numbers, decode with numbers), value) for each of the four; <a> and <b> mark whose each is."""
+    """(name, (encode with numbers, decode with numbers), value) for each of the four; <a> and <b> mark whose it is."""
     a, b = state.parts
     found = []
     for i, name in enumerate(NAMES):

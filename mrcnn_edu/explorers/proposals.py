@@ -13,7 +13,7 @@ from mrcnn_edu.explorers.proposals_record import Run
 from mrcnn_edu.explorers.proposals_view import SHOW, View, finding, title
 from mrcnn_edu.figures import PALETTE, as_array
 
-MOST = 1000  # of the top-n sliders, unless the model itself takes more
+MOST = 500  # of the top-n sliders, unless the model itself takes more
 
 
 class Proposals(Explorer):

@@ -5,15 +5,15 @@ from PIL import Image
 
 from mrcnn_edu.explorers.paint import SCALE, Sheet
 from mrcnn_edu.explorers.proposals_picture import STRONG, cross, magnifier
-from mrcnn_edu.explorers.proposals_view import FOUND, View, count
+from mrcnn_edu.explorers.proposals_view import FOUND, View, compare, count, probability
 from mrcnn_edu.figures import PALETTE
 
 LEFT, RIGHT = 552, 904
-REASONS = (742, 84)
+REASONS = (737, 84)
 MOST_REASONS = 5
 FUNNEL = 276
 RECALL = (LEFT + 30, 508, RIGHT - 8, 588)  # the plot's x1, y1, x2, y2
-SCALE_LINE = (120, 552, 528, 576)
+SCALE_LINE = (120, 558, 528, 582)
 WIDTH, HEIGHT = 920, 620
 PIECES = {"funnel": (FUNNEL - 2, 446), "curve": (RECALL[1] - 8, HEIGHT)}  # upper and lower edge
 CURVES = ((FOUND, PALETTE["ground truth"]), (0.7, STRONG))  # the IoUs at which recall is told
@@ -41,7 +41,7 @@ def rule(sheet: Sheet, view: View) -> None:
     threshold = view.run.settings[3]
     lines = (
         "1. Of the boxes left, take the one with the highest objectness.",
-        f"2. On its level, drop every box whose IoU with it is > {threshold:.2f}.",
+        f"2. On its level, drop every box whose IoU with it is above {threshold:.2f}.",
         f"3. Repeat, until {view.run.settings[2]:,} are taken or none is left.",
     )
     for number, line in enumerate(lines):
@@ -70,17 +70,13 @@ def reason_rows(view: View) -> list[tuple[str, str]]:
     return [*rows, *others, *stays]
 
 
-def compare(iou: float, threshold: float) -> str:
-    """0.83 > 0.70, with as many digits as it takes to see it."""
-    digits = 2 if f"{iou:.2f}" != f"{threshold:.2f}" else 4
-    return f"{iou:.{digits}f} {'>' if iou > threshold else '≤'} {threshold:.2f}"
-
-
 def reasons(sheet: Sheet, view: View) -> None:
     """Why each box falls or stays, beside the magnifier."""
     x, y = REASONS
     sheet.text(x, y - 18, "IoU with the chosen", 12, "bold")
-    sheet.text(x, y + 2, f"{view.level(view.chosen)}, objectness {view.score(view.chosen):.3f}", 12, "bold", STRONG)
+    sheet.text(
+        x, y + 2, f"{view.level(view.chosen)}, objectness {probability(view.score(view.chosen))}", 12, "bold", STRONG
+    )
     y += 22
     rows = reason_rows(view)
     for mark, words in rows:
@@ -210,6 +206,9 @@ def curve(sheet: Sheet, view: View) -> None:
     across = along(view, steps).tolist()
     for number, (iou, colour) in enumerate(CURVES):
         height = (y2 - (view.run.best[:, steps] >= iou).mean(axis=0) * (y2 - y1)).tolist()
-        for k, ends in enumerate(zip(across, height, across[1:], height[1:], strict=False)):
-            if number == 0 or k % 4 < 2:
-                sheet.line(ends, colour, 2.2)
+        points = [v for point in zip(across, height, strict=True) for v in point]
+        if number == 0:
+            sheet.line(points, colour, 2.2)
+        else:
+            for first in range(0, len(points) - 2, 8):
+                sheet.line(points[first : first + 6], colour, 2.2)

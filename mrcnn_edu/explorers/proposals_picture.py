@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, mix
-from mrcnn_edu.explorers.proposals_view import FOUND, FRAME, MAGNIFIER, MOST_FALLEN, MOST_WAITING, View
+from mrcnn_edu.explorers.proposals_view import FOUND, FRAME, MAGNIFIER, MOST_FALLEN, MOST_WAITING, View, probability
 from mrcnn_edu.figures import PALETTE
 
 MOST_OUTLINED = 25
@@ -64,8 +64,10 @@ def outlines(sheet: Sheet, window: Window, boxes: np.ndarray, colour: str, width
     zoom = window.zoom * SCALE
     corners = (boxes - np.tile(window.piece[:2], 2)) * zoom
     corners = np.rint(corners).clip(0, [across, height, across, height]).astype(int)
-    flat, upright = np.zeros((2, max(height, 1), max(across, 1)), np.uint8)
-    for x1, y1, x2, y2 in corners.tolist():
+    # Only the part that holds the boxes is made and pasted.
+    start, end = corners[:, :2].min(0), np.maximum(corners[:, 2:].max(0), corners[:, :2].min(0) + 1)
+    flat, upright = np.zeros((2, *(end - start)[::-1]), np.uint8)
+    for x1, y1, x2, y2 in (corners - np.tile(start, 2)).tolist():
         low, right = max(y2 - width, y1), max(x2 - width, x1)
         flat[y1 : y1 + width, x1:x2] = 255
         flat[low : low + width, x1:x2] = 255
@@ -73,9 +75,9 @@ def outlines(sheet: Sheet, window: Window, boxes: np.ndarray, colour: str, width
         upright[y1:y2, right : right + width] = 255
     if dash is not None:
         on, period = round(dash[0] * SCALE), round(sum(dash) * SCALE)
-        flat *= np.arange(flat.shape[1]) % period < on
-        upright *= (np.arange(flat.shape[0]) % period < on)[:, None]
-    sheet.image.paste(colour, (x, y), Image.fromarray(flat | upright))
+        flat *= np.arange(start[0], end[0]) % period < on
+        upright *= (np.arange(start[1], end[1]) % period < on)[:, None]
+    sheet.image.paste(colour, (x + int(start[0]), y + int(start[1])), Image.fromarray(flat | upright))
 
 
 def now(sheet: Sheet, view: View, window: Window, tags: bool = True) -> None:
@@ -90,7 +92,7 @@ def now(sheet: Sheet, view: View, window: Window, tags: bool = True) -> None:
     place = window.place(view.run.boxes[view.chosen])
     sheet.box(place, STRONG, 3.5)
     if tags:
-        words = f"{view.level(view.chosen)}: {view.score(view.chosen):.3f}"
+        words = f"{view.level(view.chosen)}: {probability(view.score(view.chosen))}"
         y = place[1] - 2 if place[1] > FRAME[1] + 20 else place[3] + 21
         sheet.tag(place[0], min(y, FRAME[1] + FRAME[3]), words, STRONG)
 
@@ -115,7 +117,7 @@ def truths(sheet: Sheet, view: View) -> None:
         sheet.box(place, PALETTE["ground truth"], 3 if view.last else 1.4)
         if view.last:
             y = place[1] - 2 if place[1] > FRAME[1] + 20 else place[3] - 2
-            sheet.tag(place[0], y, f"missed: best IoU {iou:.2f}", PALETTE["ground truth"])
+            sheet.tag(place[0], y, "missed", PALETTE["ground truth"])
 
 
 def magnifier(sheet: Sheet, view: View, cache: dict) -> None:

@@ -90,16 +90,22 @@ class Record:
         iou = torch.ones(len(scores))
         is_kept = torch.zeros(len(scores), dtype=torch.bool)
         is_kept[kept] = True
+        limit = np.float32(iou_threshold)
+        if limit > iou_threshold:  # the operator compares in double precision: round down, so that > means the same
+            limit = np.nextafter(limit, np.float32(-1))
+        limit = float(limit)
         for one in level.unique():
             steps = torch.where(level[kept] == one)[0]
             dropped = torch.where((level == one) & ~is_kept)[0]
             if len(dropped):
                 own = kept[steps]
                 overlap = box_iou(boxes[dropped], boxes[own])  # (dropped, kept)
-                overlap[rank[own][None] > rank[dropped][:, None]] = -1  # a box is never dropped by a worse one
-                # NMS compares in boxes moved apart, so that IoU may differ in its last digit: then the nearest counts.
-                above = overlap.double() > iou_threshold
-                who = torch.where(above.any(dim=1), above.int().argmax(dim=1), overlap.argmax(dim=1))
+                better = rank[own] < rank[dropped][:, None]  # a box is never dropped by a worse one
+                above = (overlap > limit) & better
+                who = above.byte().argmax(dim=1)
+                # NMS compares boxes moved apart, whose IoU may differ in its last digit: then the nearest counts.
+                lost = torch.where(~above.any(dim=1))[0]
+                who[lost] = torch.where(better[lost], overlap[lost], -1.0).argmax(dim=1)
                 suppressor[dropped] = steps[who]
                 iou[dropped] = overlap.gather(1, who[:, None])[:, 0]
         return cls(kept.numpy(), suppressor.numpy(), iou.numpy())

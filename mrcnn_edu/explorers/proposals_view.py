@@ -134,6 +134,17 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def compare(iou: float, threshold: float) -> str:
+    """0.83 > 0.70, with as many digits as it takes to see it."""
+    digits = next((d for d in (2, 3, 4) if round(float(iou), d) != round(threshold, d)), 5)
+    return f"{iou:.{digits}f} {'>' if iou > threshold else '≤'} {threshold:.2f}"
+
+
+def probability(value: float) -> str:
+    """Three digits after the point, and small ones so that they are not 0."""
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1g}" if value >= 1e-4 else "< 0.0001"
+
+
 def finding(view: View) -> str:
     """What to see in a state."""
     run = view.run
@@ -156,8 +167,8 @@ def finding(view: View) -> str:
             )
         return words + "These are what the box head looks at."
     threshold = run.settings[3]
-    words = f"{view.score(view.chosen):.3f} is the highest objectness left. Boxes of {view.level(view.chosen)} with "
-    words += f"IoU > {threshold:.2f} are dropped. "
+    words = f"{probability(view.score(view.chosen))} is the highest objectness left. "
+    words += f"Boxes of {view.level(view.chosen)} with IoU > {threshold:.2f} are dropped. "
     if len(view.untouched[0]):
         others = ", ".join(dict.fromkeys(view.level(b) for b in view.untouched[0]))
         words += (
@@ -170,7 +181,7 @@ def finding(view: View) -> str:
 def about(view: View, box: int) -> str:
     """What became of the clicked box, and through whom."""
     run, who = view.run, view.run.suppressor(box)
-    words = f"The clicked box: {view.level(box)}, objectness {view.score(box):.3f}. "
+    words = f"The clicked box: {view.level(box)}, objectness {probability(view.score(box))}. "
     if who == KEPT:
         fell = len(run.record.suppressed_by(run.step_of(box) - 1))
         return words + f"It is kept: step {run.step_of(box)} chooses it, and it suppresses {fell:,}."
@@ -178,6 +189,6 @@ def about(view: View, box: int) -> str:
         return words + f"It is not kept: {len(run.kept):,} better boxes come first, and top-n after NMS stops there."
     by = run.kept[who]
     return words + (
-        f"Step {who + 1} suppresses it: IoU {run.record.iou[box]:.2f} > {run.settings[3]:.2f} with the box of "
-        f"objectness {view.score(by):.3f}, same level {view.level(by)}."
+        f"Step {who + 1} suppresses it: IoU {compare(run.record.iou[box], run.settings[3])} with the box of "
+        f"objectness {probability(view.score(by))}, same level {view.level(by)}."
     )
