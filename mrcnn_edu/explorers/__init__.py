@@ -5,6 +5,7 @@ from importlib import import_module
 WHERE = {
     "Anchors": "anchors",
     "Deltas": "deltas",
+    "Matching": "matching",
     "Peel": "peel",
     "Proposals": "proposals",
     "RoIAlign": "roi_align",

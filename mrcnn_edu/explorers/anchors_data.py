@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrcnn_edu.explorers.anchors_marks import ALARM, hatch
+from mrcnn_edu.explorers.anchors_marks import ALARM, hatch, paragraph
 from mrcnn_edu.explorers.anchors_recall import recall
 from mrcnn_edu.explorers.anchors_state import FRAME, State, counted, share
 from mrcnn_edu.explorers.paint import Sheet
@@ -20,14 +20,14 @@ def view_recall(sheet: Sheet, state: State) -> None:
     sheet.text(LEFT, 14, f"Recall on {state.data_name}", 16, "bold")
     pictures = f"{counted(state.data.pictures, 'picture')}, {counted(boxes, 'box')}. "
     reach = "Which share has an anchor that overlaps it enough?" if boxes else "Without boxes there is no recall."
-    sheet.paragraph(LEFT, 40, 904 - LEFT, pictures + reach, 12.5, fill=PALETTE["faint"])
+    paragraph(sheet, LEFT, 40, 904 - LEFT, pictures + reach, 12.5, fill=PALETTE["faint"])
     anchor_count(sheet, state, LEFT, 270)
     if not boxes:
         return
     for number, threshold in enumerate((0.5, 0.7)):
         y = 96 + 76 * number
         value = float(recall(state.data_found.iou, (threshold,))[0])
-        sheet.text(LEFT, y, share(value), 30, "bold", PALETTE["ground truth"])
+        sheet.text(LEFT, y, share(value), 27, "bold", PALETTE["ground truth"])
         sheet.text(LEFT, y + 40, f"IoU ≥ {threshold}", 12.5)
     x, y, width, height = CURVE
     places = x + (THRESHOLDS - 0.3) / 0.65 * width

@@ -87,6 +87,15 @@ def share(value: float) -> str:
     return f"{percent} %"
 
 
+def written(value: float, *thresholds: float) -> str:
+    """An IoU with two decimals, rounded down where it would else seem to reach a threshold that it is below."""
+    rounded = round(value, 2)
+    # In float32, as IoUs are compared: 0.7 is not below 0.7.
+    if any(np.float32(value) < np.float32(threshold) <= np.float32(rounded) for threshold in thresholds):
+        rounded -= 0.01
+    return f"{rounded:.2f}"
+
+
 def counted(count: int, thing: str) -> str:
     """1, "box" → "1 box"; 3, "box" → "3 boxes"."""
     return f"{count:,} {thing}{'' if count == 1 else 'es' if thing.endswith('x') else 's'}"
@@ -124,7 +133,11 @@ def describe(state: State) -> str:
     words = f"{title(state)}. {reading(state)} The chosen cell, row {row}, column {column}, has anchors of "
     words += ", ".join(sizes_of(state.cell_anchors)) + " pixels (width × height). "
     if len(state.found.iou):
-        words += "Best IoU of each object: " + ", ".join(f"{iou:.2f}" for iou in state.found.iou) + ". "
+        words += (
+            "Best IoU of each object: "
+            + ", ".join(written(iou, state.threshold) for iou in state.found.iou.tolist())
+            + ". "
+        )
     words += f"{counted(state.anchors.count(state.picture.padded), 'anchor')} in this picture. "
     half, most, now = recall(state.data_found.iou, (0.5, 0.7, state.threshold))
     if not len(state.data.boxes):

@@ -8,10 +8,11 @@ from mrcnn_edu.explorers.anchors_marks import (
     frame_off,
     hatch,
     key,
+    paragraph,
     pill,
     pill_width,
 )
-from mrcnn_edu.explorers.anchors_state import FRAME, State, reading, sizes_of, title
+from mrcnn_edu.explorers.anchors_state import FRAME, State, reading, sizes_of, title, written
 from mrcnn_edu.explorers.paint import DASHES, Sheet
 from mrcnn_edu.figures import PALETTE
 
@@ -23,7 +24,7 @@ def draw(sheet: Sheet, state: State) -> None:
     view_picture(sheet, state)
     frame_off(sheet, FRAME)
     sheet.text(16, 14, title(state), 16, "bold")
-    sheet.paragraph(16, 40, FRAME[2], reading(state), 12.5, fill=PALETTE["faint"])
+    paragraph(sheet, 16, 40, FRAME[2], reading(state), 12.5, fill=PALETTE["faint"])
     legend(sheet, state)
     anchors_data.view_recall(sheet, state)
     anchors_data.view_sides(sheet, state)
@@ -46,10 +47,11 @@ def view_picture(sheet: Sheet, state: State) -> None:
     for box in state.best_boxes:
         dashed(sheet, window.place(box), PALETTE["anchor"], 1.7, DASHES["anchor"], PALETTE["ink"])
     chosen_cell(sheet, state)
-    for place, reached, iou in zip(places, state.reached, state.found.iou, strict=True):
-        words = f"{iou:.2f}" if reached else f"missed {iou:.2f}"
+    for place, reached, iou in zip(places, state.reached, state.found.iou.tolist(), strict=True):
+        number = written(iou, state.threshold)
+        words = number if reached else f"missed {number}"
         if pill_width(words) > max(place[2] - place[0], 40):
-            words = f"{iou:.2f}"
+            words = number
         pill(sheet, place[0] - 1, place[1] - 2, words, PALETTE["ground truth"] if reached else ALARM, FRAME)
     if state.anchors.per_cell <= LABELLED:
         labels(sheet, [window.place(box) for box in state.cell_anchors], sizes_of(state.cell_anchors))

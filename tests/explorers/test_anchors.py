@@ -182,7 +182,7 @@ def test_the_words_hold_the_numbers_of_the_package(explorer, scenes):
     best = best_anchors(scenes, explorer.anchors).iou
     words = explorer.describe()
     assert f"{(iou >= 0.6).sum()} of 24 objects have an anchor with IoU ≥ 0.6" in words
-    assert "Best IoU of each object: " + ", ".join(f"{v:.2f}" for v in iou) in words
+    assert "Best IoU of each object: " + ", ".join(anchors_state.written(v, 0.6) for v in iou.tolist()) in words
     assert f"{sum(map(len, explorer.anchors.all(padded))):,} anchors in this picture" in words
     assert f"{anchors_state.share((best >= 0.5).mean())} have an anchor with IoU of at least 0.5" in words
     assert f"{anchors_state.share((best >= np.float32(0.7)).mean())} one of at least 0.7" in words
@@ -279,3 +279,19 @@ def test_no_picture_or_no_data_set_is_refused(scenes):
 )
 def test_shares_never_claim_all_or_nothing_wrongly(value, words):
     assert anchors_state.share(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.698, "0.69"),
+        (0.7, "0.70"),
+        (float(np.float32(0.7)), "0.70"),
+        (0.701, "0.70"),
+        (0.296, "0.29"),
+        (0.456, "0.46"),
+        (0, "0.00"),
+    ],
+)
+def test_an_iou_below_a_threshold_is_never_written_as_the_threshold(value, words):
+    assert anchors_state.written(value, 0.7, 0.3) == words
