@@ -212,6 +212,18 @@ def end_to_end(low, high, bins, samples):
     return torch.linspace(low, high, bins * samples).view(bins, samples)
 
 
+def edges_of_bins(low, high, bins, samples):
+    """A wrong answer: from edge to edge of each bin."""
+    samples = wanted(low, high, bins, samples)
+    size = (high - low) / bins
+    return low + size * (torch.arange(bins)[:, None] + torch.linspace(0, 1, samples))
+
+
+def none_at_all(low, high, bins, samples):
+    """A wrong answer: no samples where `samples` is not above 0."""
+    return sample_points(low, high, bins, max(samples, 1))[:, : max(samples, 0)]
+
+
 def inner_points(low, high, bins, samples):
     """A wrong answer: divides the bin by one more than there are samples."""
     samples = wanted(low, high, bins, samples)
@@ -281,6 +293,19 @@ SHELF.add(
                 "Your samples run from edge to edge, so they are not spread evenly over the bins, and those on the "
                 "edges stand for what lies outside as well. Cut into bins first, then put the samples in the middle "
                 "of equal shares of each bin.",
+            ),
+            Probe(
+                edges_of_bins,
+                (2.0, 8.0, 3, 2),
+                "Your samples run from one edge of a bin to the other, so each inner edge is read twice, once for "
+                "each of its bins. Put the samples in the middle of equal shares: with two of them at ¼ and ¾ of the "
+                "bin.",
+            ),
+            Probe(
+                none_at_all,
+                (2.0, 9.5, 3, 0),
+                "Where samples is not above 0 your bins have no samples. That means: as many as the bin is long in "
+                "cells, rounded up.",
             ),
             Probe(
                 inner_points,

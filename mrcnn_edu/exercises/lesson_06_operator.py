@@ -362,8 +362,8 @@ SHELF.add(
             Probe(
                 always_least_side,
                 (MAPS, TINY, 2, 0.25, 2, True),
-                "You make tiny regions one cell large with aligned on, too. Only with aligned off is that done; it "
-                "came from rounding's days, and aligned has no need of it.",
+                "You make tiny regions one cell large with aligned on, too. Only with aligned off is that done; "
+                "torchvision keeps it there, because old weights were trained so.",
             ),
         ),
         cases=(

@@ -234,7 +234,7 @@ class Sheet:
         width, height = self.size
         buffer = io.BytesIO()
         self.image.resize((round(width), round(height)), Image.Resampling.LANCZOS).save(buffer, "PNG", compress_level=1)
-        return small_png(buffer.getvalue(), 144)
+        return small_png(buffer.getvalue(), 80)
 
 
 def subscripts(formula: str, depth: int = 0):

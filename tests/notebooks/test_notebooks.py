@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What makes a picture in a lesson's code: each such cell must store one, with a caption.
 EXPLORERS = "|".join(name for name in explorers.__all__ if name != "Upload")
-DRAWS = re.compile(rf"\bfigures\.show_|\b(?:{EXPLORERS})\(")
+DRAWS = re.compile(rf"\bfigures\.show_|(?<![\w.])(?:{EXPLORERS})\(")
 PARTS = ("The question", "Prove it", "Move it", "Break it", "Exercises", "What you can now explain")
 
 
