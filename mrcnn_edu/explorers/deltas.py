@@ -77,8 +77,8 @@ class Deltas(Explorer):
         self.anchor_choice = Choice("anchor", "Anchor", list(self._anchor_of), width="180px")
         self.codec = Choice("weights", "Weights", list(WEIGHTS), width="270px")
         self.twice = Toggle("twice", "everything twice as large")
-        self.sides = [Number(name, name, 0.0, 1.0, 0.1, width="152px") for name in SIDES]
-        self.four = [Number(name, name, -1.0, 1.0, 0.001, 0.0, width="152px") for name in NAMES]
+        self.sides = [Number(name, name, 0.0, 1.0, 0.1, width="145px") for name in SIDES]
+        self.four = [Number(name, name, -1.0, 1.0, 0.001, 0.0, width="145px") for name in NAMES]
         self._box, self._deltas = self.objects[0].clone(), torch.zeros(4)
         self._encode()
         self._show()
@@ -129,7 +129,7 @@ class Deltas(Explorer):
 
     def rows(self) -> list:
         for control in self.controls.values():
-            control.widget.layout.margin = "2px 12px 2px 2px"
+            control.widget.layout.margin = "2px 4px 2px 2px"
         wrap = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
         lines = ((self.anchor_choice, self.codec, self.twice), self.sides, self.four)
         return [widgets.HBox([control.widget for control in line], layout=wrap) for line in lines]

@@ -46,10 +46,10 @@ class Proposals(Explorer):
         self.show = Choice("show", "Show", SHOW, width="170px")
         self.step = Number("step", "NMS step", 0, 1, width="400px")
         score, iou = config.rpn_score_thresh, config.rpn_nms_thresh
-        self.score = Number("score", "Objectness ≥", 0.0, 1.0, 0.01, score, width="166px")
-        self.top_before = Number("top_before", "Top-n before", 1, max(MOST, before), 1, before, width="166px")
-        self.iou = Number("iou", "NMS IoU", 0.1, 1.0, 0.01, iou, width="150px")
-        self.top_after = Number("top_after", "Top-n after", 1, max(MOST, after), 1, after, width="166px")
+        self.score = Number("score", "Objectness ≥", 0.0, 1.0, 0.01, score, width="150px")
+        self.top_before = Number("top_before", "Top-n before", 1, max(MOST, before), 1, before, width="150px")
+        self.iou = Number("iou", "NMS IoU", 0.1, 1.0, 0.01, iou, width="130px")
+        self.top_after = Number("top_after", "Top-n after", 1, max(MOST, after), 1, after, width="146px")
         self.changed("picture", self.picture.value)
         self.start(self.picture, self.show, self.score, self.top_before, self.iou, self.top_after, self.step)
 

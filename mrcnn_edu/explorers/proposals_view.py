@@ -70,6 +70,7 @@ class View:
         return self.run.levels[int(self.run.candidates.level[box])].name
 
     def score(self, box: int) -> float:
+        """Objectness as a probability."""
         return float(self.run.candidates.scores[box])
 
     def covered(self) -> np.ndarray | None:
