@@ -6,15 +6,17 @@ JOBS ?= auto
 ARGS ?=
 
 VENV := .venv
+# The same libraries, with the widgets that Colab has in front of them.
+OLD := .venv-widgets7
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LESSONS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: help lab test lint format notebooks bench setup clean
+.PHONY: help lab test test-widgets7 lint format notebooks bench setup clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 lab: $(STAMP)  ## set up if needed, then open the lessons in JupyterLab
 	cd notebooks && ../$(BIN)/jupyter lab $(ARGS)
@@ -22,6 +24,11 @@ lab: $(STAMP)  ## set up if needed, then open the lessons in JupyterLab
 test: $(STAMP)  ## every test: pytest, all lessons, explorers in a browser where a Chromium is found
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(LESSONS) --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=600 --numprocesses=$(JOBS) --maxprocesses=4 --dist=loadfile $(ARGS)
+
+test-widgets7: $(OLD)/.installed  ## lessons, explorers and exercises with ipywidgets 7.7.1, which Colab has
+	$(OLD)/bin/python -c 'import ipywidgets as w; assert w.__version__ == "7.7.1", w.__version__'
+	OMP_NUM_THREADS=1 $(OLD)/bin/python -m pytest tests/explorers tests/exercises $(LESSONS) --nbval-lax \
+		--nbval-current-env --nbval-cell-timeout=600 --numprocesses=$(JOBS) --maxprocesses=4 --dist=loadfile $(ARGS)
 
 lint: $(STAMP)  ## ruff: rules and layout, lessons included
 	$(BIN)/ruff check .
@@ -40,8 +47,8 @@ bench: $(STAMP)  ## times and memory next to torchvision's, into benchmarks/RESU
 setup: $(STAMP)  ## create .venv and install, nothing else
 	@echo "$(VENV) is up to date."
 
-clean:  ## remove .venv
-	rm -rf $(VENV)
+clean:  ## remove .venv and .venv-widgets7
+	rm -rf $(VENV) $(OLD)
 
 $(STAMP): pyproject.toml | $(BIN)/python
 	@echo "Installing what pyproject.toml lists into $(VENV); the first time takes a few minutes."
@@ -57,3 +64,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "This Python cannot create environments with pip. On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(OLD)/.installed: $(STAMP)
+	$(BIN)/python -m venv $(OLD)
+	$(OLD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		ipywidgets==7.7.1 'widgetsnbextension~=3.6.0' ipython-genutils
+	$(BIN)/python -c 'import sysconfig; p = sysconfig.get_path("purelib"); print(f"import site; site.addsitedir({p!r})")' \
+		> "$$($(OLD)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth"
+	@touch $@
