@@ -163,7 +163,8 @@ SHELF.add(
                 matched(forced=lambda iou, low: torch.bincount(iou.argmax(dim=1), minlength=iou.shape[1]) > 0),
                 (TIE, 0.7, 0.3),
                 "Two anchors overlap the ground truth by 0.5, more than any other, and you forced one of them. argmax "
-                "gives the first only; compare with the maximum instead: iou == peak.",
+                "gives the first only; compare with the maximum of each row instead, iou == iou.amax(dim=1, "
+                "keepdim=True).",
             ),
             Probe(
                 matched(forced=lambda iou, low: (iou == iou.amax(dim=1, keepdim=True)).any(dim=0)),

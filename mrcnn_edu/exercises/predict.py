@@ -28,7 +28,8 @@ class Question:
         raises   KeyError naming the options
         """
         letters = dict(zip("abcdefgh", self.options, strict=False))
-        option = letters.get(str(option).strip().lower(), option)
+        if option not in self.options:  # an option may itself be called "B"
+            option = letters.get(str(option).strip().lower(), option)
         if option not in self.options:
             raise KeyError(f"{option!r} is no option; choose {', '.join(letters)}")
         right, reply = self.options[option]

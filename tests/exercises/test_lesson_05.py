@@ -148,7 +148,7 @@ def test_the_beta_of_the_task_is_the_packages():
 
 
 def test_the_loss_worked_out_by_hand():
-    predicted, wanted, num_sampled = SHELF.find("normaliser").cases[0]
+    predicted, wanted, num_sampled = SHELF.find("rpn_box_loss").cases[0]
     by_hand = (1 - 1 / 18) + 0.1**2 / (2 / 9) + 0 + (2 - 1 / 18)
     assert rpn_box_loss(predicted, wanted, 1).item() == pytest.approx(by_hand) == pytest.approx(2.934, abs=5e-4)
     assert num_sampled == 12
@@ -214,7 +214,7 @@ def own_loss(predicted, wanted, num_sampled):
         ("sample_anchors", loop_sample),
         ("encode", columns_encode),
         ("decode", columns_decode),
-        ("normaliser", own_loss),
+        ("rpn_box_loss", own_loss),
     ],
 )
 def test_other_ways_to_write_it_are_right_too(name, answer):
@@ -222,7 +222,7 @@ def test_other_ways_to_write_it_are_right_too(name, answer):
 
 
 def test_a_loss_without_a_gradient_is_refused_for_that():
-    verdict = check(SHELF.find("normaliser"), lambda *inputs: rpn_box_loss(*inputs).detach())
+    verdict = check(SHELF.find("rpn_box_loss"), lambda *inputs: rpn_box_loss(*inputs).detach())
     assert verdict.state == "wrong" and "gradient" in verdict.message
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mrcnn_edu.exercises import predict_first
-from mrcnn_edu.exercises.predict import QUESTIONS, add_question
+from mrcnn_edu.exercises.predict import QUESTIONS, Question, add_question
 from mrcnn_edu.figures import WIDGET_VIEW
 
 
@@ -66,3 +66,9 @@ def test_an_unknown_question_is_refused():
 def test_every_option_of_every_lesson_has_a_reply_of_its_own(name):
     replies = [reply for _, reply in QUESTIONS[name].options.values()]
     assert len(replies) >= 3 and len(set(replies)) == len(replies)
+
+
+def test_an_option_that_is_called_like_a_letter_is_itself():
+    question = Question("Which?", {"A": (False, "first"), "A and C": (True, "second"), "B": (False, "third")})
+    assert question.reply("B").endswith("third") and question.reply("A").endswith("first")
+    assert question.reply("b").endswith("second") and question.reply("c").endswith("third")
