@@ -7,6 +7,7 @@ import torch
 from mrcnn_edu.explorers import anchors_views as views
 from mrcnn_edu.explorers.anchors_recall import AnchorSet, Best, BoxSet, best_anchors
 from mrcnn_edu.explorers.anchors_state import Picture, State, describe
+from mrcnn_edu.explorers.anchors_threshold import Threshold
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
 from mrcnn_edu.explorers.paint import Sheet
@@ -53,12 +54,12 @@ class Anchors(Explorer):
         self.ratios = Choice("ratios", "Ratios h / w", ratios, given, width="188px")
         self.stride = Choice("stride", "Finest stride", [4, 8, 16, 32], self.config.strides[0], width="142px")
         self.levels = Choice("levels", "Levels", [1, 2, 3, 4, 5, 6], len(sizes), width="98px")
-        self.data = Choice("data", "Data", self.datasets, width="170px")
-        self.picture = Choice("picture", "Picture", self.pictures, width="180px")
-        self.level = Number("level", "Level", 1, len(sizes), width="100px")
-        self.cell = Number("cell", "Cell", 0, 1, width="120px")
+        self.data = Choice("data", "Data", self.datasets, width="150px")
+        self.picture = Choice("picture", "Picture", self.pictures, width="165px")
+        self.level = Number("level", "Level", 1, len(sizes), width="90px")
+        self.cell = Number("cell", "Cell", 0, 1, width="100px")
         start = self.config.rpn_fg_iou_thresh
-        self.threshold = Number("threshold", "Reached from IoU", 0.3, 0.95, 0.05, value=start, width="190px")
+        self.threshold = Threshold("threshold", "Reached from", 0.3, 0.95, start, "155px")
         self.first = self.anchors
         self._place(cell)
         controls = (self.smallest, self.per_level, self.ratios, self.stride, self.levels, self.data, self.picture)
@@ -133,7 +134,7 @@ class Anchors(Explorer):
             anchors=self.anchors,
             level=self.level.value - 1,
             cell=self.place,
-            threshold=round(self.threshold.value, 4),
+            threshold=self.threshold.value,
             found=best_anchors(self.seen.truth, self.anchors),
             data=self.boxes_of_data,
             data_name=self.data.value,

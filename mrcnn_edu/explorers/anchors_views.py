@@ -47,14 +47,16 @@ def view_picture(sheet: Sheet, state: State) -> None:
     for box in state.best_boxes:
         dashed(sheet, window.place(box), PALETTE["anchor"], 1.7, DASHES["anchor"], PALETTE["ink"])
     chosen_cell(sheet, state)
+    taken = []
     for place, reached, iou in zip(places, state.reached, state.found.iou.tolist(), strict=True):
         number = written(iou, state.threshold)
         words = number if reached else f"missed {number}"
         if pill_width(words) > max(place[2] - place[0], 40):
             words = number
         pill(sheet, place[0] - 1, place[1] - 2, words, PALETTE["ground truth"] if reached else ALARM, FRAME)
+        taken.append((place[0], place[1] - 24, place[0] + pill_width(words), place[1]))
     if state.anchors.per_cell <= LABELLED:
-        labels(sheet, [window.place(box) for box in state.cell_anchors], sizes_of(state.cell_anchors))
+        labels(sheet, [window.place(box) for box in state.cell_anchors], sizes_of(state.cell_anchors), taken)
 
 
 def grid(sheet: Sheet, state: State) -> None:
@@ -87,9 +89,10 @@ def chosen_cell(sheet: Sheet, state: State) -> None:
     sheet.dot(cell[0], cell[1], 4, PALETTE["proposal"], PALETTE["ink"])
 
 
-def labels(sheet: Sheet, places, words) -> None:
+def labels(sheet: Sheet, places, words, taken) -> None:
     """Width × height of each anchor: on its lower or upper edge where those are far enough apart, on any edge in sight
-    where the anchors are larger than the frame, else one under the other beside the group, with a line to each."""
+    where the anchors are larger than the frame, else one under the other beside the group, with a line to each. Of the
+    two sides that one is chosen which covers fewer of the boxes `taken`."""
     x, y, width, height = FRAME
     for side, down in ((3, 18), (1, -2)):
         edges = sorted(place[side] for place in places)
@@ -108,17 +111,23 @@ def labels(sheet: Sheet, places, words) -> None:
                 pill(sheet, seen[0][0] - 24, seen[0][1] + 10, word, PALETTE["anchor"], FRAME)
         return
     wide = max(pill_width(w) for w in words)
-    right = max(place[2] for place in places) + 16
-    at_right = right + wide < x + width
-    left = right if at_right else max(min(place[0] for place in places) - 16 - wide, x + 4)
+    first, high = min(place[1] for place in places), 22 * len(places)
+    top = min(max(first - 8, y + 2), y + height - high - 2)
+    beside = max(place[2] for place in places) + 16, min(place[0] for place in places) - 16 - wide
+    fitting = [at for at in beside if x < at < x + width - wide] or [x + 4]
+    left = min(fitting, key=lambda at: sum(meet((at, top, at + wide, top + high), other) for other in taken))
+    at_right = left == beside[0]
     order = sorted(range(len(places)), key=lambda i: places[i][1])
-    first = min(place[1] for place in places)
-    top = min(max(first - 8, y + 2), y + height - 22 * len(order) - 2)
     for line, i in enumerate(order):
         middle = top + 22 * line + 10
         corner = places[i][2] if at_right else places[i][0]
         sheet.line((corner, max(places[i][1], y), left if at_right else left + wide, middle), PALETTE["ink"], 1.2)
         pill(sheet, left, middle + 10, words[i], PALETTE["anchor"], FRAME)
+
+
+def meet(box, other) -> bool:
+    """Whether two boxes of the card share anything."""
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
 
 
 def legend(sheet: Sheet, state: State) -> None:

@@ -1,11 +1,10 @@
 """Matching: which anchors are told that they see an object, which that they do not, and which are left in peace."""
 
-from collections.abc import Callable
-
 import ipywidgets as widgets
 import torch
 
 from mrcnn_edu.explorers import matching_views as views
+from mrcnn_edu.explorers.anchors_threshold import Threshold
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.matching_state import Ground, Matches, State, describe, opening_anchor, opening_level
@@ -14,56 +13,6 @@ from mrcnn_edu.model.config import Config, preset
 
 SHOWN = {"whole picture": 1, "twice as large": 2, "four times": 4}
 REMEMBERED = 64  # settings whose matches are kept
-
-
-class Threshold(Number):
-    """A number that is checked against another: `refuse(value)` is a reason, or nothing where the value is right.
-
-    A wrong value turns the box red and says why; `value` stays the last right one meanwhile.
-    """
-
-    def __init__(self, name: str, label: str, low: float, high: float, value: float, width: str):
-        self.refuse: Callable[[float], str] = lambda value: ""
-        self._good = value
-        super().__init__(name, label, low, high, 0.05, value, width)
-
-    @property
-    def value(self) -> float:
-        """The last right value."""
-        return self._good
-
-    def set(self, value) -> None:
-        try:
-            number = round(float(value), 4)
-        except (TypeError, ValueError):
-            number = float("nan")  # the base class says what is wrong with it
-        if self.slider.min <= number <= self.slider.max and self.refuse(number):
-            raise ValueError(self.refuse(number))
-        super().set(value)
-        self._accept()
-
-    def settle(self) -> None:
-        """Take the value that the slider shows, where it was refused and is right by now."""
-        if not self.refuse(round(self.slider.value, 4)):
-            self._tell("")
-            self._good = round(self.slider.value, 4)
-
-    def sweep(self, *steps):
-        return [value for value in super().sweep(*steps) if not self.refuse(round(value, 4))]
-
-    def _accept(self) -> None:
-        value = round(self.slider.value, 4)
-        if value != self._good:
-            self._good = value
-            self.on_change(value)
-
-    def _slid(self, change) -> None:
-        value = round(change["new"], 4)
-        self.box.value = f"{value:g}"
-        reason = self.refuse(value)
-        self._tell(reason)
-        if not reason:
-            self._accept()
 
 
 class Matching(Explorer):
@@ -81,8 +30,8 @@ class Matching(Explorer):
     hover = True
     caption = (
         "Each mark is an anchor. Point at one to see its box and what becomes of it; a click keeps it, and the arrow "
-        "keys move on from there. Switch the forced matches off and raise the upper threshold: the small objects are "
-        "the first that nobody learns."
+        "keys move on from there. Switch the forced matches off and raise the upper threshold: object after object "
+        "loses its last positive anchor, and nobody learns it."
     )
 
     def __init__(self, pictures: dict, config: Config | None = None, level: int | None = None):
@@ -94,15 +43,15 @@ class Matching(Explorer):
         self._over, self._middle, self._last = None, (0.0, 0.0), None
         settings = self.config
         count = settings.rpn_batch_size_per_image
-        self.picture = Choice("picture", "Picture", self.pictures, width="190px")
-        self.level = Number("level", "Level P", 2, 1 + len(settings.anchor_sizes), width="130px")
-        self.shown = Choice("shown", "Shown", list(SHOWN), width="170px")
-        self.high = Threshold("high", "Positive from", 0.3, 0.95, settings.rpn_fg_iou_thresh, "180px")
-        self.low = Threshold("low", "Negative below", 0.0, 0.7, settings.rpn_bg_iou_thresh, "190px")
+        self.picture = Choice("picture", "Picture", self.pictures, width="165px")
+        self.level = Number("level", "Level P", 2, 1 + len(settings.anchor_sizes), width="110px")
+        self.shown = Choice("shown", "Shown", list(SHOWN), width="165px")
+        self.high = Threshold("high", "Positive from", 0.3, 0.95, settings.rpn_fg_iou_thresh, "165px")
+        self.low = Threshold("low", "Negative below", 0.0, 0.7, settings.rpn_bg_iou_thresh, "170px")
         self.forced = Toggle("forced", "Forced matches", True)
-        self.count = Number("count", "Sampled per picture", 16, max(256, count), 8, count, width="210px")
-        self.seed = Number("seed", "Seed", 0, 99, width="120px")
-        self.anchor = Number("anchor", "Anchor", 0, 1, width="140px")
+        self.count = Number("count", "Sampled", 16, max(256, count), 8, count, width="150px")
+        self.seed = Number("seed", "Seed", 0, 99, width="95px")
+        self.anchor = Number("anchor", "Anchor", 0, 1, width="125px")
         self.high.refuse = lambda value: self._crossed(self.low.value, value)
         self.low.refuse = lambda value: self._crossed(value, self.high.value)
         self.level.hush(2 + (opening_level(self.ground, self.matches) if level is None else level))
