@@ -176,9 +176,7 @@ class Deltas(Explorer):
                 continue
             # A box may reach beyond the picture; its numbers are shown all the same.
             control.limit(min(low, float(np.floor(value))), max(high, float(np.ceil(value))))
-            told, control.on_change = control.on_change, lambda value: None
-            control.set(control.nearest(value))
-            control.on_change = told
+            control.hush(control.nearest(value))
 
     def draw(self) -> Sheet:
         sheet, state = Sheet(self.width, self.height), self.state

@@ -109,13 +109,7 @@ class Proposals(Explorer):
         if name == "picture":
             self._aim, self._at_end = run.telling_step(), False
         self.step.limit(0, len(run.kept))
-        self._go(len(run.kept) if self._at_end else min(self._aim, len(run.kept)))
-
-    def _go(self, step: int) -> None:
-        """Move the step without drawing."""
-        told, self.step.on_change = self.step.on_change, lambda value: None
-        self.step.set(step)
-        self.step.on_change = told
+        self.step.hush(len(run.kept) if self._at_end else min(self._aim, len(run.kept)))
 
     def draw(self) -> Sheet:
         sheet, view = Sheet(self.width, self.height), self.view_now
