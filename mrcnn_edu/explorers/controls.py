@@ -119,6 +119,7 @@ class Number(Control):
         )
         self.box = widgets.Text(value=f"{value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
         self.widget = widgets.HBox([self.slider, self.box, widgets.HTML(STYLE)])
+        self._writes = False
         self.slider.observe(self._slid, "value")
         self.box.observe(self._typed, "value")
 
@@ -173,10 +174,16 @@ class Number(Control):
 
     def _slid(self, change) -> None:
         self._tell("")
-        self.box.value = f"{change['new']:g}"
+        self._writes = True
+        try:
+            self.box.value = f"{change['new']:g}"
+        finally:
+            self._writes = False
         self.on_change(change["new"])
 
     def _typed(self, change) -> None:
+        if self._writes:  # what the slider wrote may be rounded, and must not move it
+            return
         try:
             self.set(change["new"].strip())
         except ValueError as error:

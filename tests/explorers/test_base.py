@@ -103,6 +103,14 @@ def test_the_number_box_turns_red_says_why_and_recovers():
     assert "mrcnn-wrong" not in bar.length.box._dom_classes
 
 
+def test_a_value_that_the_box_rounds_is_kept_and_drawn_once():
+    bar = Bar()
+    bar.drawn.clear()
+    bar.share.slider.value = 0.123456789
+    assert bar.get("share") == 0.123456789 and len(bar.drawn) == 1
+    assert bar.share.box.value == "0.123457"
+
+
 def test_moving_the_slider_clears_a_wrong_number():
     bar = Bar()
     bar.length.box.value = "many"
