@@ -170,7 +170,7 @@ class Number(Control):
         low, high = self.slider.min, self.slider.max
         stride = max((high - low) / steps, self.slider.step)
         values = [low + i * stride for i in range(int((high - low) / stride) + 1)]
-        return [self.kind(v) for v in dict.fromkeys([*values, high])]
+        return list(dict.fromkeys([*map(self.nearest, values), high]))
 
     def _slid(self, change) -> None:
         self._tell("")
