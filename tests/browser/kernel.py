@@ -27,7 +27,8 @@ class Kernel:
         self.address = f"{server.url}/api/kernels/{kernels[0]}"
         self.client = BlockingKernelClient(connection_file=str(server.runtime / f"kernel-{kernels[0]}.json"))
         self.client.load_connection_file()
-        self.client.start_channels()
+        # Not iopub: what the kernel publishes would pile up in it for a client that does not read.
+        self.client.start_channels(iopub=False, stdin=False, hb=False, control=False)
 
     def run(self, code: str) -> None:
         """Run statements. Raises AssertionError with the kernel's own error."""
@@ -51,12 +52,15 @@ class Kernel:
 
     @contextmanager
     def busy(self, folder: Path):
-        """Within it the kernel is at work and answers nobody, so that what moves on the page moves without it."""
+        """Within it the kernel is at work on the explorer and answers nobody: what moves on the page moves without it.
+
+        A widget's messages may come in a thread of their own, so the explorer's lock is held too.
+        """
         started, done = folder / "started", folder / "done"
         for mark in (started, done):
             mark.unlink(missing_ok=True)
-        code = f"import pathlib, time; pathlib.Path({str(started)!r}).touch()\n"
-        code += f"while not pathlib.Path({str(done)!r}).exists(): time.sleep(0.02)"
+        code = f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\n"
+        code += f"with explorer._state:\n    while not pathlib.Path({str(done)!r}).exists(): time.sleep(0.02)"
         self.client.execute(code, silent=True)
         end = time.monotonic() + PATIENCE
         while not started.exists():

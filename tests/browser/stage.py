@@ -27,6 +27,12 @@ def watched_draw():
     return plain_draw()
 explorer.draw = watched_draw
 """
+# Free memory goes back to the system where the C library can do that: what is counted afterwards is held.
+TIDY = """
+import ctypes, gc, psutil
+gc.collect()
+getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+"""
 # How many pictures and other blobs the page holds.
 BLOBS = """
 window.blobsHeld = 0;
@@ -77,11 +83,16 @@ class Stage:
 
     def settle(self) -> None:
         """Return when the page shows Python's newest picture, and its words with it."""
-        newest = "[hashlib.sha256(explorer.canvas.value).hexdigest(), explorer.canvas.alt]"
+        quiet = "not explorer._drawing.locked() and explorer._drawn == explorer._wanted"
+        newest = "[hashlib.sha256(explorer.canvas.value).hexdigest(), explorer.canvas.alt, explorer.describe()]"
+        seen = 0
         for _ in range(PATIENCE * 5):
-            if [self.picture.data(), self.picture.words()] == self.kernel.ask(newest):
+            data, words, description = self.kernel.ask(newest)
+            shown = self.picture.data() == data and self.picture.words() == words == description
+            seen = seen + 1 if shown and self.kernel.ask(quiet) else 0
+            if seen == 2:  # between two pictures it may be quiet for a moment
                 return
-            self.page.wait_for_timeout(200)
+            self.page.wait_for_timeout(100)
         raise AssertionError("the page does not show the newest picture")
 
     def row(self, control: str):
@@ -160,7 +171,7 @@ class Stage:
         tools.send("Performance.enable")
         page = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
         tools.detach()
-        self.kernel.run("import gc, psutil; gc.collect()")
+        self.kernel.run(TIDY)
         return {
             "kernel": self.kernel.ask("psutil.Process().memory_info().rss") / 2**20,
             "heap": page["JSHeapUsedSize"] / 2**20,

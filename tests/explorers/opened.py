@@ -31,7 +31,7 @@ class Opening:
     slider   the number that tests move by mouse and keyboard; its number box is where they type
     kind     the picture that those tests use
     box      the id of the box that they drag, or None
-    sides    the numbers that hold the box's x1, y1, x2, y2, where there are such
+    sides    the numbers that hold that box's x1, y1, x2, y2
     refused  the kinds that it cannot be opened on
     """
 
