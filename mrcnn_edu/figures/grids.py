@@ -12,7 +12,9 @@ WRITTEN = 0.36  # inches; in smaller cells no number is legible
 
 @in_style
 def show_grids(panels, *, caption: str, columns: int | None = None, height: float | None = None) -> Figure:
-    """Grids side by side, on one colour scale where they do not ask for their own. Cell (row i, column j) is the square from (j, i) to (j + 1, i + 1).
+    """Grids side by side, on one colour scale where they do not ask for their own.
+
+    Cell (row i, column j) is the square from (j, i) to (j + 1, i + 1).
 
     panels   list of dicts: values (h, w), and optionally title, digits (2), corner (row, column) of the first cell,
              boxes {kind: (N, 4)} and lines {kind: (N, 4)}, boxes without a halo, and points (N, 2) as (x, y), both in

@@ -1,4 +1,4 @@
-"""RoI Align: every number in the picture is the package's and torchvision's; dragging, keys, levels, and odd pictures."""
+"""RoI Align: every number drawn is the package's and torchvision's; dragging, keys, levels, and odd pictures."""
 
 import itertools
 
