@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import warnings
 
@@ -147,11 +148,14 @@ def test_host_syncs_are_counted_from_torchs_warnings(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its own peak anew")
-def test_the_peak_is_seen_though_the_memory_is_given_back():
-    def call():
-        torch.ones(48 * 2**20, dtype=torch.uint8)
-
-    assert 40 * 2**20 <= memory.peak_on_host(call) <= 56 * 2**20
+def test_the_peak_is_seen_though_the_memory_is_given_back(root):
+    # In a process of its own, as the benchmark has it: this one may hold freed memory that a call finds there.
+    script = (
+        "import torch; from benchmarks import memory; "
+        "print(memory.peak_on_host(lambda: torch.ones(48 * 2**20, dtype=torch.uint8) is None))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert 40 * 2**20 <= int(done.stdout) <= 56 * 2**20
 
 
 def test_a_quick_run_prints_the_table_and_replaces_no_results(capsys, root):
