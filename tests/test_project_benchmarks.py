@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import check, explorers, growth, inputs, memory, report, rows, run, timing
+from benchmarks import check, explorers, growth, inputs, report, rows, run, timing
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
 from mrcnn_edu.explorers.paint import Sheet

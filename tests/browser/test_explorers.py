@@ -12,6 +12,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MOVES = 200
 QUEUE = 5  # pictures that may still be drawn after the last move: the one at work, the newest, and room for chance
 # More than this after 200 further moves, and something is kept of every picture: its bytes are 0.1 MiB, drawn it has 4.
+# What is kept grows with each round; what the system gives back late comes and goes, so later rounds may clear it.
+ROUNDS = 4
 MOST_GROWTH = {"kernel": 3, "heap": 2, "nodes": 100, "blobs": 1}
 
 
@@ -132,10 +134,14 @@ def test_two_hundred_hurried_moves_end_in_the_right_picture(stage):
     stage.kernel.run("pause[0] = 0.0")
     hurry(stage)
     before = stage.memory()
-    hurry(stage)
-    after = stage.memory()
-    grown = {name: after[name] - before[name] for name in before}
-    assert [f"{name} {grown[name]:+.1f}" for name, most in MOST_GROWTH.items() if grown[name] > most] == [], grown
+    for _ in range(ROUNDS):
+        hurry(stage)
+        after = stage.memory()
+        grown = {name: after[name] - before[name] for name in before}
+        too_much = [f"{name} {grown[name]:+.1f}" for name, most in MOST_GROWTH.items() if grown[name] > most]
+        if not too_much:
+            break
+    assert too_much == [], grown
 
 
 def hurry(stage) -> None:
@@ -218,8 +224,9 @@ def test_an_edge_and_a_corner_move_alone(dragged_stage, grip, moved):
     assert held == pytest.approx([v + inward * (side in moved) for side, v in enumerate(before)], abs=1.5)
     stage.page.mouse.up()
     agreed(stage)
-    changed = [side for side, (old, new) in enumerate(zip(values, stage.sides(), strict=True)) if old != new]
-    assert changed == moved
+    now = stage.sides()
+    changed = [side for side, (old, new) in enumerate(zip(values, now, strict=True)) if abs(old - new) > 1e-6]
+    assert changed == moved, f"from {values} to {now}"
 
 
 def test_arrow_keys_move_the_box_by_one_and_with_shift_by_a_tenth(dragged_stage):
