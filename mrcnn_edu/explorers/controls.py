@@ -5,6 +5,7 @@ a box for the keyboard; a value that is not one turns the box red and a line und
 """
 
 import html
+import math
 from contextlib import contextmanager
 
 import ipywidgets as widgets
@@ -100,24 +101,27 @@ class Toggle(Control):
 
 
 class Number(Control):
-    """A number from `low` to `high` in steps of `step`: a slider, a number box, and a line for what is wrong."""
+    """A number from `low` to `high` in steps of `step`: a slider, a number box, and a line for what is wrong.
+
+    The slider counts whole steps. A slider of floats answers each value that it is given with its own rounding of it;
+    two such answers on their way at once chase each other for ever (jupyter-widgets/ipywidgets#3951).
+    """
 
     def __init__(self, name: str, label: str, low, high, step=1, value=None, width: str = "240px"):
         super().__init__(name, label)
         self.kind = int if all(isinstance(v, int) for v in (low, high, step)) else float
-        value = low if value is None else value
-        slider = widgets.IntSlider if self.kind is int else widgets.FloatSlider
-        self.slider = slider(
-            value=value,
-            min=low,
-            max=high,
-            step=step,
+        self.low, self.high, self.step = low, high, step
+        self._value = low if value is None else value
+        self.slider = widgets.IntSlider(
+            value=self._place(self._value),
+            min=math.floor(self._steps(low)),
+            max=math.ceil(self._steps(high)),
             description=label,
             readout=False,
             style={"description_width": "initial"},
             layout=widgets.Layout(width=width),
         )
-        self.box = widgets.Text(value=f"{value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
+        self.box = widgets.Text(value=f"{self._value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
         self.widget = widgets.HBox([self.slider, self.box, widgets.HTML(STYLE)])
         self._writes = False
         self.slider.observe(self._slid, "value")
@@ -125,61 +129,74 @@ class Number(Control):
 
     @property
     def value(self):
-        """What the control holds now."""
-        return self.slider.value
+        """What the control holds now; typed or set, it need not be on a step."""
+        return self._value
 
     def set(self, value) -> None:
         try:
             number = self.kind(value)
         except (TypeError, ValueError):
             raise ValueError(f"{value!r} is not a {'whole ' if self.kind is int else ''}number") from None
-        if not self.slider.min <= number <= self.slider.max:  # also refuses NaN
-            raise ValueError(f"{value} is outside {self.slider.min:g} to {self.slider.max:g}")
-        self.slider.value = number
-        self._tell("")
+        if not self.low <= number <= self.high:  # also refuses NaN
+            raise ValueError(f"{value} is outside {self.low:g} to {self.high:g}")
+        self._hold(number)
 
     def nearest(self, value):
-        low, high, step = self.slider.min, self.slider.max, self.slider.step
-        steps = round((min(max(value, low), high) - low) / step)
-        return min(self.kind(round(low + steps * step, 9)), high)
+        return self._at(self._place(min(max(value, self.low), self.high)))
 
     def hush(self, value) -> None:
         """`set`, without calling `on_change`."""
         with self._unheard():
             self.set(value)
 
-    @contextmanager
-    def _unheard(self):
-        called, self.on_change = self.on_change, lambda value: None
-        try:
-            yield
-        finally:
-            self.on_change = called
-
     def limit(self, low, high) -> None:
         """New bounds; the value is kept within them, without calling `on_change`."""
-        with self._unheard():
-            self.slider.min = min(low, self.slider.min)
-            self.slider.max = max(high, self.slider.max)
-            self.slider.value = min(max(self.slider.value, low), high)
-            self.slider.min, self.slider.max = low, high
+        least, most = math.floor(self._steps(low)), math.ceil(self._steps(high))
+        self.low, self.high = low, high
+        # In one message: between two the browser would bring the value inside the bounds by itself, and say so.
+        with self._unheard(), self.slider.hold_sync():
+            self.slider.min, self.slider.max = min(least, self.slider.min), max(most, self.slider.max)
+            self._hold(min(max(self._value, low), high))
+            self.slider.min, self.slider.max = least, most
             self.slider.disabled = self.box.disabled = low == high
 
     def sweep(self, steps: int = 12):
         """The values that a sweep visits, both ends among them."""
-        low, high = self.slider.min, self.slider.max
-        stride = max((high - low) / steps, self.slider.step)
-        values = [low + i * stride for i in range(int((high - low) / stride) + 1)]
-        return list(dict.fromkeys([*map(self.nearest, values), high]))
+        stride = max((self.high - self.low) / steps, self.step)
+        values = [self.low + i * stride for i in range(int((self.high - self.low) / stride) + 1)]
+        return list(dict.fromkeys([*map(self.nearest, values), self.high]))
 
-    def _slid(self, change) -> None:
+    def _steps(self, value) -> float:
+        return round(value / self.step, 6)
+
+    def _place(self, value) -> int:
+        """Where the slider stands for a value."""
+        return round(self._steps(value))
+
+    def _at(self, place: int):
+        """The value where the slider stands at a place."""
+        return min(max(self.kind(round(place * self.step, 9)), self.low), self.high)
+
+    def _hold(self, value) -> None:
+        """Take a right value and show it."""
+        before, self._value = self._value, value
         self._tell("")
+        self._show(value)
+        if value != before:
+            self.on_change(value)
+
+    def _show(self, value) -> None:
+        """Bring slider and box to a value."""
         self._writes = True
         try:
-            self.box.value = f"{change['new']:g}"
+            self.slider.value = self._place(value)
+            self.box.value = f"{value:g}"
         finally:
             self._writes = False
-        self.on_change(change["new"])
+
+    def _slid(self, change) -> None:
+        if not self._writes:
+            self._hold(self._at(change["new"]))
 
     def _typed(self, change) -> None:
         if self._writes:  # what the slider wrote may be rounded, and must not move it
@@ -188,6 +205,14 @@ class Number(Control):
             self.set(change["new"].strip())
         except ValueError as error:
             self._tell(str(error))
+
+    @contextmanager
+    def _unheard(self):
+        called, self.on_change = self.on_change, lambda value: None
+        try:
+            yield
+        finally:
+            self.on_change = called
 
     def _tell(self, reason: str) -> None:
         if reason:

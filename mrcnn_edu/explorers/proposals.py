@@ -101,7 +101,7 @@ class Proposals(Explorer):
 
     def changed(self, name: str, value) -> None:
         if name == "step":
-            self._aim, self._at_end = value, value == self.step.slider.max
+            self._aim, self._at_end = value, value == self.step.high
         if name in ("show", "step"):
             return
         self.selected = None

@@ -16,8 +16,8 @@ from tests.explorers.opened import opened
 
 explorer = opened({name!r}, {kind!r})
 explorer"""
-# Added from outside, so that the notebook stays a reader's: when each picture was drawn, and a pause that makes the
-# drawing slow.
+# Added from outside, so that the notebook stays a reader's: when each picture was drawn, a pause that makes the
+# drawing slow, and which controls were moved.
 WATCH = """
 import hashlib, time
 drawn, pause, plain_draw = [], [0.0], explorer.draw
@@ -26,6 +26,11 @@ def watched_draw():
     time.sleep(pause[0])
     return plain_draw()
 explorer.draw = watched_draw
+moved, plain_changed = [], explorer._changed
+def watched_changed(name, value):
+    moved.append([name, value])
+    plain_changed(name, value)
+explorer._changed = watched_changed
 """
 # Free memory goes back to the system where the C library can do that: what is counted afterwards is held.
 TIDY = """
@@ -55,7 +60,8 @@ class Stage:
     """An explorer on the page and in its kernel.
 
     picture   its canvas
-    kernel    answers questions about `explorer`, and about `drawn`, the times at which Python drew a picture
+    kernel    answers questions about `explorer`, about `drawn`, the times at which Python drew a picture, and about
+              `moved`, which names each control that got another value
     """
 
     def __init__(self, page, server, name: str):
@@ -88,12 +94,18 @@ class Stage:
         seen = 0
         for _ in range(PATIENCE * 5):
             data, words, description = self.kernel.ask(newest)
-            shown = self.picture.data() == data and self.picture.words() == words == description
-            seen = seen + 1 if shown and self.kernel.ask(quiet) else 0
+            marks = {
+                "its bytes": self.picture.data() == data,
+                "its words": self.picture.words() == words,
+                "words of the state": words == description,
+                "a kernel that is done": self.kernel.ask(quiet),
+            }
+            seen = seen + 1 if all(marks.values()) else 0
             if seen == 2:  # between two pictures it may be quiet for a moment
                 return
             self.page.wait_for_timeout(100)
-        raise AssertionError("the page does not show the newest picture")
+        missing = ", ".join(name for name, met in marks.items() if not met)
+        raise AssertionError(f"the page does not show the newest picture; missing: {missing or 'two looks in a row'}")
 
     def row(self, control: str):
         """The slider and the number box of a number."""

@@ -106,7 +106,7 @@ def test_the_number_box_turns_red_says_why_and_recovers():
 def test_a_value_that_the_box_rounds_is_kept_and_drawn_once():
     bar = Bar()
     bar.drawn.clear()
-    bar.share.slider.value = 0.123456789
+    bar.set(share=0.123456789)
     assert bar.get("share") == 0.123456789 and len(bar.drawn) == 1
     assert bar.share.box.value == "0.123457"
 
@@ -118,6 +118,18 @@ def test_moving_the_slider_clears_a_wrong_number():
     assert bar.length.message.value == "" and bar.length.box.value == "60"
 
 
+@pytest.mark.parametrize("value", [0.3, 0.123456789, 0.0, 1.0])
+def test_what_the_browser_hears_is_whole_numbers_that_it_has_no_cause_to_answer(value):
+    """It answers a float with its own rounding of it; see controls.py."""
+    bar = Bar()
+    bar.set(share=value)
+    state = bar.share.slider.get_state(["value", "min", "max", "step"])
+    assert all(type(number) is int for number in state.values())
+    bar.drawn.clear()
+    bar.share.slider.set_state({"value": state["value"]})
+    assert bar.get("share") == value and not bar.drawn
+
+
 def test_new_limits_keep_the_value_inside():
     bar = Bar()
     bar.length.limit(1, 10)
@@ -125,7 +137,7 @@ def test_new_limits_keep_the_value_inside():
     bar.length.limit(1, 1)
     assert bar.get("length") == 1 and bar.length.slider.disabled
     bar.length.limit(1, 200)
-    assert not bar.length.slider.disabled and bar.length.slider.max == 200
+    assert not bar.length.slider.disabled and bar.length.high == 200
 
 
 def test_wishes_that_come_while_drawing_are_met_once():

@@ -273,9 +273,9 @@ def test_thresholds_that_cross_turn_the_box_red_and_change_nothing(explorer):
 def test_a_slider_that_crosses_is_taken_as_soon_as_the_other_gives_way(explorer):
     low, high = explorer.controls["low"], explorer.controls["high"]
     explorer.set(high=0.5)
-    low.slider.value = 0.6
+    low.slider.value = 12  # steps of 0.05
     assert explorer.get("low") == 0.3 and "cross" in low.message.value
-    high.slider.value = 0.65
+    high.slider.value = 13
     assert explorer.get("low") == 0.6 and not low.message.value
     assert explorer.state().low == 0.6 and explorer.state().high == 0.65
 

@@ -105,7 +105,7 @@ def test_the_loop_of_one_level_agrees_with_the_lessons_nms():
 def test_at_its_own_settings_the_last_step_holds_the_models_own_proposals(trained, kind):
     image, truth = sample(kind)
     explorer = Proposals(trained, {kind: image}, {kind: truth["boxes"]})
-    explorer.set(step=explorer.step.slider.max)
+    explorer.set(step=explorer.step.high)
     stages = trained.stages([image])
     assert torch.equal(explorer.run.proposals, stages.proposals[0])
     assert torch.equal(explorer.run.candidates.anchor[explorer.run.kept], stages.proposal_anchors[0])
@@ -149,7 +149,7 @@ def test_sweep_runs_on_every_kind_of_picture_and_ends_where_it_began(trained, ki
 def test_odd_pictures_and_an_untrained_model(name):
     explorer = Proposals(untrained(), {name: pictures()[name]})
     for show in SHOW:
-        still = explorer.snapshot(show=show, step=explorer.step.slider.max)
+        still = explorer.snapshot(show=show, step=explorer.step.high)
         assert Image.open(io.BytesIO(still)).size == (Proposals.width, Proposals.height)
     explorer.set(score=1.0)
     assert explorer.step.value == 0 and "nothing is proposed" in explorer.describe()
@@ -181,7 +181,7 @@ def test_the_opening_step_suppresses_several_and_leaves_another_level_alone(scen
 
 
 def test_every_candidate_is_kept_suppressed_or_waiting(scene):
-    for step in (0, 1, 30, scene.step.slider.max):
+    for step in (0, 1, 30, scene.step.high):
         view = scene.set(step=step).view_now
         parts = [*view.survivors, *view.victims, *view.fallen, *view.waiting]
         assert sorted(parts) == list(range(len(scene.run.candidates)))
@@ -275,7 +275,7 @@ def test_a_click_goes_to_the_step_that_decides_about_the_box(scene):
 
 
 def test_boxes_beyond_top_n_are_said_to_be_so(scene):
-    scene.set(step=scene.step.slider.max)
+    scene.set(step=scene.step.high)
     beyond = int(scene.run.record.kept[len(scene.run.kept)])
     assert scene.run.suppressor(beyond) == NEVER and scene.run.step_of(beyond) is None
     scene.selected = beyond
@@ -304,9 +304,9 @@ def test_arrow_keys_move_the_step_and_stop_at_the_ends(scene):
 
 
 def test_the_end_stays_the_end_when_a_setting_changes(scene):
-    scene.set(step=scene.step.slider.max)
+    scene.set(step=scene.step.high)
     scene.set(iou=0.3)
-    assert scene.get("step") == scene.step.slider.max == len(scene.run.kept)
+    assert scene.get("step") == scene.step.high == len(scene.run.kept)
     scene.set(step=3, iou=0.4)
     assert scene.get("step") == 3
 

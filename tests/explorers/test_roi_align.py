@@ -142,7 +142,7 @@ def test_while_a_hand_holds_the_region_the_grid_stays_where_it_is():
 @pytest.mark.parametrize("move", [{"x1": 128.0}, {"x2": 0.0}, {"y1": 128.0}, {"y2": 0.0}])
 def test_the_region_never_turns_inside_out(move):
     explorer = opened()
-    top = explorer.sides[2].slider.max
+    top = explorer.sides[2].high
     explorer.hold(**move)
     x1, y1, x2, y2 = explorer.roi.tolist()
     assert 0 <= x1 < x2 <= top and 0 <= y1 < y2 <= top
