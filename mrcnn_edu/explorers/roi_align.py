@@ -38,7 +38,7 @@ class RoIAlign(Explorer):
             raise ValueError('RoIAlign needs at least one picture: RoIAlign(model, {"my photo": image})')
         self.model, self.images, self.masks = model, dict(images), dict(masks or {})
         self._scenes = {}
-        self._corner = self._level = self._state_read = None
+        self._corner = self._level = self._asked = None
         levels = [f"P{2 + n}" for n in range(len(model.config.strides))]
         self.picture = Choice("picture", "Picture", self.images, width="190px")
         self.level = Choice("level", "Level", ["by size", *levels], width="140px")
@@ -73,12 +73,13 @@ class RoIAlign(Explorer):
     def reading(self) -> Reading:
         """What is read in the present state."""
         chosen = self.level.value
-        if not self.dragging or self._level is None:
-            self._level = self.scene.level_of(self.roi) if chosen == "by size" else int(chosen[1:]) - 2
         roi, channel, bins = tuple(side.value for side in self.sides), self.channel.value, self.bins.value
-        state = (self.picture.value, roi, self._level, channel, bins, SAMPLES[self.samples.value], self.aligned.value)
-        if state != self._state_read:
-            self._state_read, self._reading = state, Reading(self.scene, self.roi, *state[2:])
+        asked = (self.picture.value, roi, chosen, channel, bins, SAMPLES[self.samples.value], self.aligned.value)
+        if (asked, self.dragging) != self._asked:
+            self._asked = asked, self.dragging
+            if not self.dragging or self._level is None:
+                self._level = self.scene.level_of(self.roi) if chosen == "by size" else int(chosen[1:]) - 2
+            self._reading = Reading(self.scene, self.roi, self._level, *asked[3:])
         return self._reading
 
     @property
@@ -91,7 +92,7 @@ class RoIAlign(Explorer):
         self.images[name] = image
         self.masks.pop(name, None)
         self._scenes.pop(name, None)
-        self._state_read = None
+        self._asked = None
         self.picture.add(name)
         if self.picture.value == name:
             self._changed("picture", name)

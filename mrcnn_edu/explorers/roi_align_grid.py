@@ -69,12 +69,7 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
     x, y, width, height = window.frame
     # A sheet of its own cuts off what reaches over the frame.
     layer, inner = Sheet(width, height), Window((0, 0, width, height), window.piece)
-    layer.fill((0, 0, width, height), "#EEF1F4")
-    left, top, right, bottom = shown(reading, window)
-    x1, y1, x2, y2 = inner.place((left, top, right, bottom))
-    colours = pale(heat(reading.map[top:bottom, left:right].numpy(), low, high))
-    layer.picture(colours, (x1, y1, x2 - x1, y2 - y1), smooth=False)
-    cell_lines(layer, reading, inner)
+    layer.image.paste(ground(reading, inner, low, high))
     bins(layer, reading, inner, chosen)
     pool_boxes(layer, reading, inner, chosen)
     if inner.zoom >= WRITTEN and reading.bins <= MOST_NUMBERED:
@@ -83,6 +78,20 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
     sheet.image.paste(layer.image, (round(x * SCALE), round(y * SCALE)))
     sheet.fill((x, y, x + width, y + height), None, outline=PALETTE["faint"])
     rulers(sheet, reading, window)
+
+
+def ground(reading: Reading, window: Window, low: float, high: float) -> Image.Image:
+    """The cells in their colours. While the region moves over the same piece of the map they stay as they are."""
+    key = (reading.level, reading.channel, window)
+    if key not in reading.scene.grounds:
+        layer = Sheet(*window.frame[2:], "#EEF1F4")
+        left, top, right, bottom = shown(reading, window)
+        x1, y1, x2, y2 = window.place((left, top, right, bottom))
+        colours = pale(heat(reading.map[top:bottom, left:right].numpy(), low, high))
+        layer.picture(colours, (x1, y1, x2 - x1, y2 - y1), smooth=False)
+        cell_lines(layer, reading, window)
+        reading.scene.grounds = {key: layer.image}
+    return reading.scene.grounds[key]
 
 
 def shown(reading: Reading, window: Window) -> tuple[int, int, int, int]:

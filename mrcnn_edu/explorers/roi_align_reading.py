@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import product
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ GLIDE = 81  # positions of the RoI along the curve
 FINE = 8  # points a bin and axis for "the mean over the whole bin"
 
 
-@dataclass
+@dataclass(eq=False)
 class RoIScene:
     """One run of the model on one picture, from which RoIs are read. Boxes in pixels of the resized image.
 
@@ -36,6 +37,7 @@ class RoIScene:
         self.size = stages.image_sizes[0]
         self.detections = stages.detection_boxes[0]
         self.drawn = {}  # of the last region: the masks do not depend on channel and bins
+        self.grounds = {}  # of the last piece of a map: its cells do not depend on the region
         self.photo = Image.fromarray((as_array(self.image) * 255).round().astype(np.uint8))
 
     def level_of(self, roi: Tensor) -> int:
@@ -49,10 +51,15 @@ class RoIScene:
             logits, _ = self.model._classifier(self.model.box_roi_align(features, [roi[None]]))
         return int(logits[0, 1:].argmax()) + 1
 
-    def mask_from(self, pooled: Tensor, label: int) -> Tensor:
-        """Probabilities (M, M) of the mask of one class, from pooled features (1, C, P, P)."""
+    def masks_from(self, pooled: Tensor, label: int) -> Tensor:
+        """Probabilities (R, M, M) of the masks of one class, from pooled features (R, C, P, P)."""
         with torch.no_grad():
-            return self.model._mask_of_class(pooled, torch.tensor([label]))[0].sigmoid()
+            return self.model._mask_of_class(pooled, torch.tensor([label] * len(pooled))).sigmoid()
+
+    @lru_cache(maxsize=1)  # noqa: B019 - a scene lives as long as its explorer
+    def stretched(self, width: int, height: int) -> Image.Image:
+        """The picture in another size."""
+        return self.photo.resize((width, height), Image.Resampling.BICUBIC)
 
     def true_mask(self, roi: Tensor) -> Tensor | None:
         """The true mask (H, W) whose box the RoI (4,) fits best, in the given image's pixels; None if it fits none."""
@@ -134,22 +141,16 @@ class Reading:
     def terms(self, p: int, q: int) -> list[dict]:
         """The samples of one bin: place (y, x), its four cells, values, weights, and the value they add up to."""
         (ys, wy), (xs, wx) = self.axis(0), self.axis(1)
-        at_y, at_x = self.places(0), self.places(1)
+        weights = wy[p, :, None, :, None] * wx[q, None, :, None, :] * (wy.shape[1] * wx.shape[1])  # (S, T, 2, 2)
+        values = self.map[ys[p, :, None, :, None], xs[q, None, :, None, :]]  # (S, T, 2, 2)
+        products = (weights * values).sum(dim=(2, 3)).flatten().tolist()
+        weights, values = (part.flatten(2).flatten(0, 1).tolist() for part in (weights, values))
+        at = product(self.places(0)[p].tolist(), self.places(1)[q].tolist())
+        cells = product(ys[p].tolist(), xs[q].tolist())
         found = []
-        for i in range(ys.shape[1]):
-            for j in range(xs.shape[1]):
-                weights = wy[p, i, :, None] * wx[q, j] * (wy.shape[1] * wx.shape[1])  # (2, 2)
-                values = self.map[ys[p, i]][:, xs[q, j]]  # (2, 2)
-                found.append(
-                    {
-                        "at": (float(at_y[p, i]), float(at_x[q, j])),
-                        "rows": ys[p, i].tolist(),
-                        "columns": xs[q, j].tolist(),
-                        "values": values.flatten().tolist(),
-                        "weights": weights.flatten().tolist(),
-                        "value": float((weights * values).sum()),
-                    }
-                )
+        for (y, x), (rows, columns), w, v, value in zip(at, cells, weights, values, products, strict=True):
+            term = {"at": (y, x), "rows": rows, "columns": columns, "values": v, "weights": w, "value": value}
+            found.append(term)
         return found
 
     @cached_property
@@ -222,7 +223,7 @@ class Reading:
         pooled = torchvision.ops.roi_pool(self.features, self.rois, side, 1 / self.stride)
         with torch.no_grad():
             read = self._align(self.features, side)
-        return label, self.scene.mask_from(read, label), self.scene.mask_from(pooled, label)
+        return label, *self.scene.masks_from(torch.cat([read, pooled]), label)
 
 
 def rounded(values: Tensor) -> list[int]:

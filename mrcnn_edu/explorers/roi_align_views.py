@@ -59,7 +59,7 @@ def photo(sheet: Sheet, reading: Reading) -> None:
     height, width = reading.scene.size
     window = Window.fit((MAPS["photo"], MAP_TOP, MAP_SIDE, MAP_SIDE), (0, 0, width, height), top=True)
     sheet.text(MAPS["photo"], MAP_TOP - 18, f"Picture, level P{reading.level + 2}", 13, "bold")
-    sheet.picture(reading.scene.photo, window.frame)
+    sheet.picture(reading.scene.stretched(*(round(v * SCALE) for v in window.frame[2:])), window.frame)
     sheet.box(window.place(reading.roi.tolist()), ROI, 2)
 
 
@@ -85,22 +85,18 @@ def arithmetic(sheet: Sheet, reading: Reading, chosen) -> None:
     terms = reading.terms(p, q)
     sheet.text(x, y, "Each sample: four weights times the four cells around it", 13, "bold")
     y += 20
-    letter = sheet.length("0", 12, "mono")
     shown = terms[:MOST_ROWS]
     for count, term in enumerate(shown):
         row, column = (value - 0.5 for value in term["at"])
         sheet.dot(x + 8, y + 10, 8, ALIGN)
         sheet.text(x + 8, y + 10, str(count + 1), 12, "bold", "#FFFFFF", anchor="mm")
-        words = f"at y = {number(row, 2)}, x = {number(column, 2)}: {between(term)}"
-        sheet.text(x + 24, y + 1, words, 12, fill=PALETTE["faint"])
-        written = x + 24
+        words = ("at y = ", *split(row), ", x = ", *split(column), ":", *between(term))
+        sheet.pieces(x + 24, y + 1, words, 12, fill=PALETTE["faint"])
+        products = []
         for sign, w, v in zip(("", " + ", " + ", " + "), term["weights"], term["values"], strict=True):
-            # Piece by piece: the same pieces come again, and are then not drawn anew.
-            for piece in (sign, f"{w:.2f}", f"·{number(v, 2)}"):
-                sheet.text(written, y + 17, piece, 12, "mono")
-                written += len(piece) * letter
-        sheet.text(written, y + 17, " = ", 12, "mono")
-        sheet.text(written + 3 * letter, y + 17, number(term["value"]), 12, "mono", ALIGN)
+            products += [sign, f"{w:.2f}", "·", *split(v)]
+        end = sheet.pieces(x + 24, y + 17, [*products, " = "], 12, "mono")
+        sheet.text(end, y + 17, number(term["value"]), 12, "mono", ALIGN)
         y += 36
     if len(terms) > len(shown):
         rest = len(terms) - len(shown)
@@ -109,13 +105,21 @@ def arithmetic(sheet: Sheet, reading: Reading, chosen) -> None:
     totals(sheet, reading, chosen, terms, y + 4)
 
 
-def between(term: dict) -> str:
-    """Which rows and columns a sample lies between."""
+def split(value: float) -> tuple[str, str]:
+    """A number with two digits, before the point and from it on."""
+    whole, part = number(value, 2).split(".")
+    return whole, f".{part}"
+
+
+def between(term: dict) -> tuple[str, ...]:
+    """Which rows and columns a sample lies between, in pieces."""
     rows, columns = (dict.fromkeys(term[name]) for name in ("rows", "columns"))
     if not any(term["weights"]):
-        return "outside the map, counts as 0"
-    words = f"row{'s' * (len(rows) > 1)} {' and '.join(map(str, rows))}"
-    return f"{words}, column{'s' * (len(columns) > 1)} {' and '.join(map(str, columns))}"
+        return (" outside the map, counts as 0",)
+    return (
+        f" row{'s' * (len(rows) > 1)} {' and '.join(map(str, rows))},",
+        f" column{'s' * (len(columns) > 1)} {' and '.join(map(str, columns))}",
+    )
 
 
 def totals(sheet: Sheet, reading: Reading, chosen, terms, y: float) -> None:
@@ -203,8 +207,7 @@ def masks(sheet: Sheet, reading: Reading) -> None:
     half = max(x2 - x1, y2 - y1, 4) * 0.62
     piece = ((x1 + x2) / 2 - half, (y1 + y2) / 2 - half, (x1 + x2) / 2 + half, (y1 + y2) / 2 + half)
     window = Window((0, 0, MASK_SIDE, MASK_SIDE), piece)
-    ground = Sheet(MASK_SIDE, MASK_SIDE)
-    ground.fill((0, 0, MASK_SIDE, MASK_SIDE), "#EEF1F4")
+    ground = Sheet(MASK_SIDE, MASK_SIDE, "#EEF1F4")
     show_piece(ground, reading, window)
     place = window.place((x1, y1, x2, y2))
     if reading.scene.true_mask(reading.roi) is not None:
