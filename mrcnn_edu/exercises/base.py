@@ -43,6 +43,7 @@ class Exercise:
 
     name       as in @exercise(name)
     lesson     number of its lesson
+    number     its own within the lesson, from 1
     task       one line
     reference  the right function; the reader gets it where their own is not right
     probes     known wrong answers
@@ -58,6 +59,7 @@ class Exercise:
 
     name: str
     lesson: int
+    number: int
     task: str
     reference: Callable
     probes: tuple[Probe, ...]
@@ -328,7 +330,7 @@ def progress(lesson: int | None = None) -> None:
     states = record.read()
     words = {"right": "✔ done", "tried": "✎ tried", None: "· open"}
     for number in sorted({task.lesson for task in SHELF.known.values()} if lesson is None else {lesson}):
-        tasks = [task for task in SHELF.known.values() if task.lesson == number]
+        tasks = sorted((t for t in SHELF.known.values() if t.lesson == number), key=lambda task: task.number)
         done = sum(states.get(task.name) == "right" for task in tasks)
         print(f"Lesson {number:02d}: {done} of {len(tasks)} done")
         for task in tasks:

@@ -48,6 +48,7 @@ SHELF.add(
     Exercise(
         name="output_shapes",
         lesson=0,
+        number=1,
         task="Give the four shapes of a prediction: boxes, labels, scores, masks.",
         reference=output_shapes,
         probes=(
@@ -210,6 +211,7 @@ SHELF.add(
     Exercise(
         name="class_map",
         lesson=0,
+        number=2,
         task="From the instances, make the semantic answer: a map with the class number of every pixel.",
         reference=class_map,
         probes=(
@@ -324,6 +326,7 @@ SHELF.add(
     Exercise(
         name="count_instances",
         lesson=0,
+        number=3,
         task="Count the objects of one class.",
         reference=count_instances,
         probes=(

@@ -83,6 +83,7 @@ SHELF.add(
     Exercise(
         name="anchor_shape",
         lesson=4,
+        number=1,
         task="Give width and height of an anchor of scale s and ratio r = h / w, with the area of a square of side s.",
         reference=anchor_shape,
         probes=(
@@ -205,6 +206,7 @@ SHELF.add(
     Exercise(
         name="grid_centres",
         lesson=4,
+        number=2,
         task="Give the centres (x, y) of a level's anchors, one a cell, in the package's order.",
         reference=grid_centres,
         probes=(

@@ -23,6 +23,7 @@ SHELF.add(
     Exercise(
         name="count_anchors",
         lesson=4,
+        number=3,
         task="Count the anchors of a padded picture over all levels of the pyramid.",
         reference=count_anchors,
         probes=(
@@ -144,6 +145,7 @@ SHELF.add(
     Exercise(
         name="recall",
         lesson=4,
+        number=4,
         task="Give the share of ground truths that some anchor overlaps by at least the threshold.",
         reference=recall,
         probes=(

@@ -113,6 +113,7 @@ SHELF.add(
     Exercise(
         name="match_anchors",
         lesson=5,
+        number=3,
         task="Label each anchor 1 (positive), 0 (negative) or -1 (ignored) by its IoU with the ground truths.",
         reference=match_anchors,
         probes=(
@@ -292,6 +293,7 @@ SHELF.add(
     Exercise(
         name="sample_anchors",
         lesson=5,
+        number=4,
         task="Choose which anchors the loss sees: `count` at most, and at most that share of them positive.",
         reference=sample_anchors,
         probes=(

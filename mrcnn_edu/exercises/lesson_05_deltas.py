@@ -85,6 +85,7 @@ SHELF.add(
     Exercise(
         name="encode",
         lesson=5,
+        number=1,
         task="Give the deltas (dx, dy, dw, dh) that move each anchor onto its box.",
         reference=encode,
         probes=(
@@ -243,6 +244,7 @@ SHELF.add(
     Exercise(
         name="decode",
         lesson=5,
+        number=2,
         task="Give the boxes that the deltas (dx, dy, dw, dh) make of the anchors.",
         reference=decode,
         probes=(

@@ -71,6 +71,7 @@ SHELF.add(
     Exercise(
         name="rpn_box_loss",
         lesson=5,
+        number=5,
         task="Give the box loss of the RPN: smooth L1 with beta 1/9, summed, over the number of all sampled anchors.",
         reference=rpn_box_loss,
         probes=(

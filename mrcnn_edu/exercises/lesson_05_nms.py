@@ -162,6 +162,7 @@ SHELF.add(
     Exercise(
         name="nms",
         lesson=5,
+        number=6,
         task="Give the indices of the boxes that non-maximum suppression keeps, best first.",
         reference=nms,
         part="grouped_nms",

@@ -109,6 +109,7 @@ SHELF.add(
     Exercise(
         name="bilinear",
         lesson=6,
+        number=1,
         task="Read a grid at a place between its cells.",
         reference=bilinear,
         probes=(
@@ -278,6 +279,7 @@ SHELF.add(
     Exercise(
         name="sample_points",
         lesson=6,
+        number=2,
         task="Say where RoIAlign reads along one side of a region.",
         reference=sample_points,
         probes=(

@@ -70,6 +70,7 @@ SHELF.add(
     Exercise(
         name="to_rois",
         lesson=6,
+        number=3,
         task="Put the boxes of all images into one table, as RoIAlign wants it.",
         reference=to_rois,
         probes=(
@@ -283,6 +284,7 @@ SHELF.add(
     Exercise(
         name="roi_align",
         lesson=6,
+        number=4,
         task="Write RoIAlign, so that it agrees with torchvision's with aligned on and off.",
         reference=roi_align,
         part="roi_align",

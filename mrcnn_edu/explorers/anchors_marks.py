@@ -3,7 +3,7 @@
 from functools import cache, lru_cache
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
 from mrcnn_edu.explorers.paint import SCALE, Sheet, Window, font
 from mrcnn_edu.figures import PALETTE, as_array
@@ -31,41 +31,6 @@ def scaled(photo: Image.Image, window: Window, size, fade: float) -> Image.Image
     kind = Image.Resampling.BICUBIC if min(photo.size) > 8 else Image.Resampling.NEAREST
     large = photo.resize((width, height), kind)
     return Image.blend(large, Image.new("RGB", large.size, "white"), fade) if fade else large
-
-
-@cache
-def dash_strips(on: int, off: int, width: int, rim: int, colour: str, halo: str | None):
-    """A long dashed line with its halo, RGBA, lying down and standing up; in card pixels."""
-    high, long = width + 2 * rim, 4096
-    along = np.arange(long)[None] % (on + off)
-    across = np.arange(high)[:, None]
-    core = (along >= rim) & (along < on + rim) & (across >= rim) & (across < rim + width)
-    strip = np.zeros((high, long, 4), np.uint8)
-    if halo:
-        strip[np.broadcast_to(along < on + 2 * rim, core.shape)] = (*ImageColor.getrgb(halo), 255)
-    strip[core] = (*ImageColor.getrgb(colour), 255)
-    lying = Image.fromarray(strip)
-    return lying, lying.transpose(Image.Transpose.TRANSPOSE)
-
-
-def dashed(sheet: Sheet, box, colour: str, width: float = 2.0, dash=(6, 4), halo: str | None = None) -> None:
-    """The outline of a box in dashes, pasted a side at a time: that takes a tenth of the time of dash by dash."""
-    thick, rim = max(round(width * SCALE), 1), round(0.7 * SCALE)
-    lying, standing = dash_strips(*(round(v * SCALE) for v in dash), thick, rim, colour, halo)
-    x1, y1, x2, y2 = (round(v * SCALE) - thick // 2 - rim for v in box)
-    deep = thick + 2 * rim
-    most_x, most_y = sheet.image.size
-    for strip, left, top, right, bottom in (
-        (lying, x1, y1, x2 + deep, y1 + deep),
-        (lying, x1, y2, x2 + deep, y2 + deep),
-        (standing, x1, y1, x1 + deep, y2 + deep),
-        (standing, x2, y1, x2 + deep, y2 + deep),
-    ):
-        place = max(left, 0), max(top, 0), min(right, most_x), min(bottom, most_y)
-        if place[0] < place[2] and place[1] < place[3]:
-            # Beyond its end a strip is empty; only boxes several cards long get there.
-            piece = strip.crop((place[0] - left, place[1] - top, place[2] - left, place[3] - top))
-            sheet.image.paste(piece, place, piece)
 
 
 @cache

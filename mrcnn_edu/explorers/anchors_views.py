@@ -3,7 +3,6 @@
 from mrcnn_edu.explorers import anchors_data
 from mrcnn_edu.explorers.anchors_marks import (
     ALARM,
-    dashed,
     flat,
     frame_off,
     hatch,
@@ -16,6 +15,7 @@ from mrcnn_edu.explorers.anchors_state import FRAME, State, reading, sizes_of, t
 from mrcnn_edu.explorers.paint import DASHES, Sheet
 from mrcnn_edu.figures import PALETTE
 
+BEST = (3, 4)  # dashes of the anchor that overlaps an object most: finer than those of the chosen cell's
 LABELLED = 5  # anchors of one cell that are labelled beside it; more are listed under the picture
 
 
@@ -45,7 +45,7 @@ def view_picture(sheet: Sheet, state: State) -> None:
             hatch(sheet, place, ALARM, 7)
         sheet.box(place, PALETTE["ground truth"], 2.5)
     for box in state.best_boxes:
-        dashed(sheet, window.place(box), PALETTE["anchor"], 1.7, DASHES["anchor"], PALETTE["ink"])
+        sheet.box(window.place(box), PALETTE["anchor"], 1.7, BEST, "#FFFFFF")
     chosen_cell(sheet, state)
     taken = []
     for place, reached, iou in zip(places, state.reached, state.found.iou.tolist(), strict=True):
@@ -84,7 +84,7 @@ def chosen_cell(sheet: Sheet, state: State) -> None:
     row, column = state.cell
     cell = window.place((column * right, row * down, (column + 1) * right, (row + 1) * down))
     for box in state.cell_anchors:
-        dashed(sheet, window.place(box), PALETTE["anchor"], 2.8, DASHES["anchor"], PALETTE["ink"])
+        sheet.box(window.place(box), PALETTE["anchor"], 2.8, DASHES["anchor"], PALETTE["ink"])
     sheet.fill(cell, PALETTE["proposal"] + "90", outline=PALETTE["ink"])
     sheet.dot(cell[0], cell[1], 4, PALETTE["proposal"], PALETTE["ink"])
 
@@ -133,11 +133,11 @@ def meet(box, other) -> bool:
 def legend(sheet: Sheet, state: State) -> None:
     """What the marks mean, under the picture; and the cell's anchors where they are too many to label."""
     y = FRAME[1] + FRAME[3] + 16
-    entries = [(line_mark("anchor", 2.8, True), "anchors of the cell")]
+    entries = [(cell_mark, "anchors of the cell")]
     if len(state.found.iou):
         entries += [
-            (line_mark("ground truth", 2.8), "object"),
-            (line_mark("anchor", 1.6, True), "its best anchor, IoU"),
+            (object_mark, "object"),
+            (best_mark, "its best anchor, IoU"),
         ]
         entries += [(missed_mark, f"missed: IoU < {state.threshold:g}")]
     key(sheet, 16, y, entries, 14)
@@ -150,16 +150,19 @@ def legend(sheet: Sheet, state: State) -> None:
         sheet.text(16, y + 20, words + ", ".join(sizes[:fitting]) + rest, 12, anchor="lm")
 
 
-def line_mark(kind: str, width: float, dash: bool = False):
-    """A short line for a legend."""
+def cell_mark(sheet: Sheet, x, y) -> None:
+    """The line of the chosen cell's anchors for a legend."""
+    sheet.box((x, y - 7, x + 22, y + 7), PALETTE["anchor"], 2.8, DASHES["anchor"], PALETTE["ink"])
 
-    def mark(sheet: Sheet, x, y):
-        for a, b in ((0, 9), (13, 22)) if dash else ((0, 22),):
-            if dash:
-                sheet.line((x + a - 1, y, x + b + 1, y), PALETTE["ink"], width + 1.4)
-            sheet.line((x + a, y, x + b, y), PALETTE[kind], width)
 
-    return mark
+def object_mark(sheet: Sheet, x, y) -> None:
+    """The line of objects for a legend."""
+    sheet.line((x, y, x + 22, y), PALETTE["ground truth"], 2.8)
+
+
+def best_mark(sheet: Sheet, x, y) -> None:
+    """The line of best anchors for a legend."""
+    sheet.box((x, y - 7, x + 22, y + 7), PALETTE["anchor"], 1.7, BEST, "#FFFFFF")
 
 
 def missed_mark(sheet: Sheet, x, y) -> None:

@@ -84,9 +84,10 @@ def rulers(sheet: Sheet, state: State) -> None:
             sheet.line((beside, y1, beside, y2), colour, 4)
             for end in (y1, y2):
                 sheet.line((beside - 5, end, beside + 5, end), ink, 1.5)
-            above = max(y1, y)
-            left(sheet, beside - 4, above - 22, f"{letter}_h", 14, ink)
-            sheet.text(beside - 4, above - 6, short(h), 12, fill=ink, anchor="ls")
+            room = y1 >= y + 24  # else the words would stand on the line that says what was found
+            words = (beside - 4, y1 - 22) if room else (beside + 4, y1 + 14)
+            left(sheet, *words, f"{letter}_h", 14, ink)
+            sheet.text(words[0], words[1] + 16, short(h), 12, fill=ink, anchor="ls")
 
 
 def numbers(sheet: Sheet, state: State) -> None:

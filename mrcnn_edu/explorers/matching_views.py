@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from mrcnn_edu.explorers.anchors_marks import ALARM, dashed, flat, frame_off, hatch, paragraph, photograph, pill
+from mrcnn_edu.explorers.anchors_marks import ALARM, flat, frame_off, hatch, paragraph, photograph, pill
 from mrcnn_edu.explorers.anchors_state import FRAME
 from mrcnn_edu.explorers.matching_marks import LEAST, Layout, glyph, ring, set_ground, set_marks
 from mrcnn_edu.explorers.matching_state import (
@@ -141,7 +141,7 @@ def overlap(sheet: Sheet, state: State, places) -> None:
 def chosen_anchor(sheet: Sheet, state: State, layout: Layout) -> None:
     """The chosen anchor's box with its IoU, and a frame around its mark."""
     box = state.window.place(state.box.tolist())
-    dashed(sheet, box, PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
+    sheet.box(box, PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
     x, y = layout.place_of(state.chosen)
     reach = max(layout.room * 0.9, 7)
     for grow, colour in ((1.3, "#FFFFFF"), (0, PALETTE["prediction"])):
@@ -285,5 +285,5 @@ def legend(sheet: Sheet, layout: Layout) -> None:
     sheet.line((x, FOOT, x + 20, FOOT), PALETTE["ground truth"], 2.8)
     sheet.text(x + 25, FOOT, "object", 12, anchor="lm")
     x += 25 + sheet.length("object", 12) + 12
-    dashed(sheet, (x, FOOT - 6, x + 20, FOOT + 6), PALETTE["anchor"], 2, (4, 3), PALETTE["ink"])
+    sheet.box((x, FOOT - 6, x + 20, FOOT + 6), PALETTE["anchor"], 2, (4, 3), PALETTE["ink"])
     sheet.text(x + 27, FOOT, "chosen", 12, anchor="lm")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from mrcnn_edu.figures import FEATURE_MAP, PALETTE, ink_on, small_png
 
@@ -73,13 +73,19 @@ def painted(mask: Image.Image, colour: str) -> Image.Image:
     return image
 
 
-@lru_cache(maxsize=1024)
-def dash_mask(length: int, width: int, dash: tuple[float, float], upright: bool) -> Image.Image:
-    """A dashed line of so many pixels as a mask to paint through."""
-    on, off = (max(round(v * SCALE), 1) for v in dash)
-    line = np.where(np.arange(length) % (on + off) < on, 255, 0).astype(np.uint8)
-    line = np.repeat(line[None], width, axis=0)
-    return Image.fromarray(np.ascontiguousarray(line.T if upright else line))
+@cache
+def dash_strips(on: int, off: int, width: int, rim: int, colour: str, halo: str | None):
+    """A long dashed line with its halo, RGBA, lying down and standing up; in card pixels."""
+    high, long = width + 2 * rim, 4096
+    along = np.arange(long)[None] % (on + off)
+    across = np.arange(high)[:, None]
+    core = (along >= rim) & (along < on + rim) & (across >= rim) & (across < rim + width)
+    strip = np.zeros((high, long, 4), np.uint8)
+    if halo:
+        strip[np.broadcast_to(along < on + 2 * rim, core.shape)] = ImageColor.getcolor(halo, "RGBA")
+    strip[core] = ImageColor.getcolor(colour, "RGBA")
+    lying = Image.fromarray(strip)
+    return lying, lying.transpose(Image.Transpose.TRANSPOSE)
 
 
 @cache
@@ -225,25 +231,32 @@ class Sheet:
 
     def box(self, box, colour: str, width=2.0, dash=None, halo: str | None = "#FFFFFFC8") -> None:
         """The outline of a box, dashed where `dash` = (on, off) is given; the `halo` lets it read on any photo."""
+        if dash is not None:
+            self._dashed(box, colour, width, dash, halo)
+            return
         x1, y1, x2, y2 = box
-        sides = (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1)))
         for tone, thick in ((halo, width + 2), (colour, width)):
-            for a, b in sides if tone else ():
-                if dash is None:
-                    self.line((*a, *b), tone, thick)
-                else:
-                    self._dashed(a, b, tone, thick, dash)
+            for line in ((x1, y1, x2, y1), (x2, y1, x2, y2), (x2, y2, x1, y2), (x1, y2, x1, y1)) if tone else ():
+                self.line(line, tone, thick)
 
-    def _dashed(self, start, end, colour: str, width: float, dash) -> None:
-        """A level or upright dashed line, its pattern kept for the next picture: dash by dash it takes ten times as
-        long."""
-        thick, upright = max(round(width * SCALE), 1), start[0] == end[0]
-        (x1, y1), (x2, y2) = start, end
-        x, y = round(min(x1, x2) * SCALE), round(min(y1, y2) * SCALE)
-        length = round(max(abs(x2 - x1), abs(y2 - y1)) * SCALE)
-        if length > 0:
-            mask = dash_mask(length, thick, tuple(dash), upright)
-            self.pen.bitmap((x - thick // 2, y) if upright else (x, y - thick // 2), mask, colour)
+    def _dashed(self, box, colour: str, width: float, dash, halo: str | None) -> None:
+        """A side at a time: that takes a tenth of the time of dash by dash."""
+        thick, rim = max(round(width * SCALE), 1), round(0.7 * SCALE) if halo else 0
+        lying, standing = dash_strips(*(max(round(v * SCALE), 1) for v in dash), thick, rim, colour, halo)
+        x1, y1, x2, y2 = (round(v * SCALE) - thick // 2 - rim for v in box)
+        deep = thick + 2 * rim
+        most_x, most_y = self.image.size
+        for strip, left, top, right, bottom in (
+            (lying, x1, y1, x2 + deep, y1 + deep),
+            (lying, x1, y2, x2 + deep, y2 + deep),
+            (standing, x1, y1, x1 + deep, y2 + deep),
+            (standing, x2, y1, x2 + deep, y2 + deep),
+        ):
+            place = max(left, 0), max(top, 0), min(right, most_x), min(bottom, most_y)
+            if place[0] < place[2] and place[1] < place[3]:
+                # Beyond its end a strip is empty; only boxes several cards long get there.
+                piece = strip.crop((place[0] - left, place[1] - top, place[2] - left, place[3] - top))
+                self.image.paste(piece, place, piece)
 
     def tag(self, x, y, words: str, colour: str, size=12.5, weight="bold") -> None:
         """A label in a filled pill whose lower left corner is (x, y), kept on the card."""

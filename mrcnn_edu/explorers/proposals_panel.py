@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn_edu.explorers.paint import SCALE, Sheet
-from mrcnn_edu.explorers.proposals_picture import STRONG, cross, magnifier
+from mrcnn_edu.explorers.proposals_picture import STRONG, UNTOUCHED, cross, magnifier
 from mrcnn_edu.explorers.proposals_view import FOUND, View, compare, count, probability
 from mrcnn_edu.figures import PALETTE
 
@@ -83,7 +83,7 @@ def reasons(sheet: Sheet, view: View) -> None:
         if mark == "cross":
             cross(sheet, (x, y + 2, x + 13, y + 12), 1.2)
         elif mark == "level":
-            sheet.box((x + 1, y + 2, x + 13, y + 12), PALETTE["proposal"], 1.8, (4, 2), halo=None)
+            sheet.box((x + 1, y + 2, x + 13, y + 12), PALETTE["proposal"], 1.8, UNTOUCHED, halo=None)
         elif mark == "stays":
             sheet.dot(x + 7, y + 7, 3, PALETTE["proposal"])
         sheet.text(x + 20, y, words, 12)

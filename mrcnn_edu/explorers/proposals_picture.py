@@ -11,6 +11,7 @@ MOST_OUTLINED = 25
 MOST_CROSSED = 4  # more diagonals would hide the object
 MOST_UNTOUCHED = 8
 FEW = 60  # boxes that can be drawn in strong lines
+UNTOUCHED = (2, 3)  # dashes of a box that overlaps the chosen one on another level
 FADE = 0.3
 FAINT = mix(PALETTE["suppressed"], "#FFFFFF", 0.7)
 WAITING = mix(PALETTE["proposal"], "#FFFFFF", 0.6)
@@ -88,7 +89,7 @@ def now(sheet: Sheet, view: View, window: Window, tags: bool = True) -> None:
     outlines(sheet, window, view.run.boxes[view.victims[:MOST_OUTLINED]], PALETTE["suppressed"], 1)
     for box in crossed:
         cross(sheet, window.place(view.run.boxes[box]), 1.4)
-    outlines(sheet, window, view.run.boxes[view.untouched[0][:MOST_UNTOUCHED]], PALETTE["proposal"], 1.8, (5, 3))
+    outlines(sheet, window, view.run.boxes[view.untouched[0][:MOST_UNTOUCHED]], PALETTE["proposal"], 1.8, UNTOUCHED)
     place = window.place(view.run.boxes[view.chosen])
     sheet.box(place, STRONG, 3.5)
     if tags:
@@ -147,6 +148,8 @@ def legend(sheet: Sheet, view: View) -> None:
     entries = []
     if view.chosen is not None and not view.calm:
         entries += [("chosen", STRONG, None, 3.5), ("suppressed now", PALETTE["suppressed"], "cross", 1.5)]
+        if len(view.untouched[0]):
+            entries.append(("other level, stays", PALETTE["proposal"], "dots", 1.8))
     if len(view.survivors):
         entries.append((f"kept ({len(view.survivors):,})", PALETTE["proposal"], (9, 4), 2.5))
     best = view.covered()
@@ -164,6 +167,8 @@ def legend(sheet: Sheet, view: View) -> None:
             x, y = FRAME[0], y + 17
         if style == "cross":
             cross(sheet, (x + 3, y - 6, x + 19, y + 6), width)
+        elif style == "dots":
+            sheet.box((x + 3, y - 6, x + 19, y + 6), colour, width, UNTOUCHED, halo=None)
         else:
             for piece in ((x, x + 22),) if style is None else ((x, x + 9), (x + 13, x + 22)):
                 sheet.line((piece[0], y, piece[1], y), colour, width)

@@ -147,6 +147,7 @@ def test_exercises_and_questions_exist_and_are_left_open(lesson):
     code = "\n".join(cell.source for cell in code_cells(lesson))
     names = re.findall(r'@exercise\("(\w+)"\)', code)
     assert len(names) >= 2 and set(names) <= set(SHELF.known)
+    assert [SHELF.known[name].number for name in names] == list(range(1, len(names) + 1)), "as `progress` lists them"
     assert set(re.findall(r'predict_first\("(\w+)"\)', code)) <= set(QUESTIONS)
     stored = json.dumps([cell.outputs for cell in code_cells(lesson)])
     assert stored.count("Yours to write") >= len(names)
