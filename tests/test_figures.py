@@ -68,6 +68,22 @@ def test_no_text_is_smaller_than_nine_points(figure):
     assert all(t.get_fontsize() >= 9 for t in texts if t.get_text() and t.get_visible())
 
 
+def test_labels_of_boxes_that_meet_make_room_for_each_other():
+    boxes = torch.tensor([[4.0, 12, 18, 24], [8, 12, 24, 24], [6, 13, 20, 22]])
+    panel = {"image": IMAGE, "boxes": {"proposal": boxes}, "labels": {"proposal": ["0.93", "0.88", "0.71"]}}
+    drawing = figures.show_images([panel], caption="x").drawing
+    drawing.draw_without_rendering()
+    pills = [text.get_bbox_patch().get_window_extent() for text in drawing.axes[0].texts]
+    assert len(pills) == 3
+    assert all(pill.count_overlaps([other for other in pills if other is not pill]) == 0 for pill in pills)
+
+
+def test_points_lie_in_the_middle_of_their_pixels():
+    points = torch.tensor([[0.5, 0.5], [10.5, 20.5]])
+    drawing = figures.show_images([{"image": IMAGE, "points": {"anchor": points}}], caption="x").drawing
+    assert drawing.axes[0].lines[0].get_xydata().tolist() == [[0, 0], [10, 20]]
+
+
 @pytest.mark.parametrize("caption", ["", "  \n "])
 def test_an_empty_caption_is_refused(caption):
     with pytest.raises(ValueError, match="caption"):

@@ -19,6 +19,8 @@ from mrcnn_edu.figures.look import (
     ink_on,
 )
 
+PILL = 3  # pixels by which the pill of a label is larger than its words
+
 
 def draw_image(axes, image, title: str = "", pixels: bool = False) -> None:
     """The image without ticks. `pixels` shows them as squares: use it where they are the subject."""
@@ -40,14 +42,37 @@ def draw_boxes(axes, boxes, kind: str = "prediction", labels=None, width: float 
             axes.plot([x1, x2], [y1, y2], color=PALETTE[kind], linewidth=1)
             axes.plot([x1, x2], [y2, y1], color=PALETTE[kind], linewidth=1)
         if labels is not None:
-            tag(axes, x1, y1, str(labels[number]), PALETTE[kind])
+            tag(axes, (x1, y1, x2, y2), str(labels[number]), PALETTE[kind])
 
 
-def tag(axes, x: float, y: float, text: str, colour: str) -> None:
-    """A label in a filled pill on the box corner (x, y): above it, or below where it would run into the title."""
-    at_top = y < 0.1 * max(axes.get_ylim())
+def tag(axes, box, text: str, colour: str) -> None:
+    """A label in a filled pill at a corner of the box: above the upper left one, or at another where that would run
+    into the title or another label."""
+    x1, y1, x2, y2 = box
     pill = {"boxstyle": "round,pad=0.18,rounding_size=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
-    axes.text(x, y, text, fontsize=9, color=ink_on(colour), va="top" if at_top else "bottom", bbox=pill)
+    renderer = axes.figure.canvas.get_renderer()
+    axes.figure.get_layout_engine().execute(axes.figure)  # places are compared as they will be drawn
+    taken = [other.get_window_extent(renderer).padded(PILL) for other in axes.texts if other.get_bbox_patch()]
+    corners = [
+        (x1, y1, "left", "bottom"),
+        (x2, y1, "right", "bottom"),
+        (x1, y2, "left", "top"),
+        (x2, y2, "right", "top"),
+    ]
+    corners += [(x1, y1, "left", "top"), (x2, y2, "right", "bottom")]
+    if y1 < 0.1 * max(axes.get_ylim()):
+        corners = corners[2:]
+    words = axes.text(0, 0, text, fontsize=9, color=ink_on(colour), bbox=pill)
+    for x, y, across, down in (*corners, corners[0]):
+        words.set(x=x, y=y, ha=across, va=down)
+        if words.get_window_extent(renderer).padded(PILL).count_overlaps(taken) == 0:
+            return
+
+
+def draw_points(axes, points, kind: str = "anchor") -> None:
+    """Points (N, 2) x, y in pixels as small dots in the colour of `kind`."""
+    x, y = np.asarray(torch.as_tensor(points).detach().cpu(), dtype=float).reshape(-1, 2).T - 0.5
+    axes.plot(x, y, ".", markersize=4, color=PALETTE[kind], markeredgecolor="white", markeredgewidth=0.4)
 
 
 def draw_masks(axes, masks, colours=INSTANCES, alpha: float = 0.55, names=None) -> None:
@@ -86,7 +111,7 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
     """Images side by side.
 
     panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, alpha, names,
-             boxes {kind: (N, 4)} and labels {kind: [str]}
+             boxes {kind: (N, 4)} and labels {kind: [str]}, points {kind: (N, 2)}
     """
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
@@ -101,6 +126,8 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
             draw_masks(
                 place, panel["masks"], panel.get("colours", INSTANCES), panel.get("alpha", 0.55), panel.get("names")
             )
+        for kind, points in panel.get("points", {}).items():
+            draw_points(place, points, kind)
         for kind, boxes in panel.get("boxes", {}).items():
             draw_boxes(place, boxes, kind, panel.get("labels", {}).get(kind))
     return Figure(drawing, caption)
