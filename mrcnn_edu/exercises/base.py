@@ -190,7 +190,7 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
         # torch raises this one too, with words: for the mean of a bool tensor, for example.
         if isinstance(error, NotImplementedError) and not str(error):
             return verdict("empty", f"{task.task}{HANDED_ON} hint({task.name!r}) helps.")
-        what = f"{type(error).__name__}: {str(error).rstrip('.')}. {where(error, attempt)}"
+        what = f"{type(error).__name__}: {str(error).rstrip('.')}. {advice(error)}{where(error, attempt)}"
         return verdict("crashed", f"{what} It was called with {brief(inputs)}.{HANDED_ON}")
     return verdict("right", f"Checked: {task.checked}.")
 
@@ -281,6 +281,19 @@ def brief(value) -> str:
     if isinstance(value, tuple) and any(isinstance(v, torch.Tensor) for v in value):
         return "(" + ", ".join(map(brief, value)) + ("," if len(value) == 1 else "") + ")"
     return textwrap.shorten(repr(value), 160, placeholder="…")
+
+
+# What torch says, and what a reader has to do about it.
+ADVICE = (
+    ("torch.return_types", "x.max(dim=…) gives two tensors: take .values or .indices. "),
+    ("Got: Bool", "True and False have no mean: turn them into numbers with .float() first. "),
+    ("Boolean value of Tensor", "if, and, or ask for one answer; for whole tensors there are &, | and torch.where. "),
+)
+
+
+def advice(error: Exception) -> str:
+    """What to do about an error whose own words do not say it; empty for all others."""
+    return next((words for piece, words in ADVICE if piece in str(error)), "")
 
 
 def where(error: Exception, attempt: Callable) -> str:

@@ -117,6 +117,7 @@ SHELF.add(
                 TALL,
                 "The ratio is right, but the area shrinks: 8 · 32 = 256 instead of 32² = 1024. When the width shrinks, "
                 "the height has to grow by the same factor.",
+                more=((32, 9.0),),  # half the sides of TALL are 8 and 32 too
             ),
             Probe(
                 lambda s, r: (s * r, s),
@@ -147,6 +148,12 @@ SHELF.add(
                 TALL,
                 "The ratio is right, but your anchor has an area of 32. The scale is the side of the square anchor, so "
                 "the area is 32² = 1024: take the root of the ratio only.",
+            ),
+            Probe(
+                lambda s, r: (s / sqrt(r) / 2, s * sqrt(r) / 2),
+                TALL,
+                "These are half the sides: 8 and 32, the way from the centre to an edge. The whole anchor is 16 wide "
+                "and 64 high.",
             ),
             Probe(
                 lambda s, r: (round(s / sqrt(r)), round(s * sqrt(r))),

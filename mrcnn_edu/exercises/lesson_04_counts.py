@@ -85,6 +85,12 @@ SHELF.add(
                 "already: the second level has one cell for 8 × 8 pixels, so 16 rows and 16 columns.",
             ),
             Probe(
+                lambda h, w, strides, a: sum(h // stride for stride in strides) * a,
+                LESSON,
+                "You counted the rows: 32, 16, 8 and 4. Each row has as many cells as the map has columns, "
+                "width // stride.",
+            ),
+            Probe(
                 lambda h, w, strides, a: sum(h // stride + w // stride for stride in strides) * a,
                 LESSON,
                 "You added rows and columns. A grid of 32 rows and 32 columns has 32 · 32 cells.",

@@ -71,6 +71,19 @@ def test_a_crash_names_the_error_and_the_line(capsys):
     assert "It was called with ([2.0, 4.0],)" in out
 
 
+@pytest.mark.parametrize(
+    "mine, words",
+    [
+        (lambda x: x.max(dim=0) - 1, ".values"),
+        (lambda x: (x > 3).mean(), ".float()"),
+        (lambda x: x / 2 if x > 3 else x, "torch.where"),
+    ],
+)
+def test_an_error_whose_words_do_not_help_gets_words_that_do(mine, words):
+    verdict = check(TASK, mine)
+    assert verdict.state == "crashed" and words in verdict.message
+
+
 def test_not_implemented_counts_as_empty():
     def mine(x):
         raise NotImplementedError
