@@ -324,7 +324,7 @@ def hint(name: str) -> None:
     task = SHELF.find(name)
     number = SHELF.hints_shown.get(name, 0)
     if number == len(task.hints):
-        print(f"That were all {number} hints. solution({name!r}) shows the code and the reasoning.")
+        print(f"Those were all {number} hints. solution({name!r}) shows the code and the reasoning.")
         return
     SHELF.hints_shown[name] = number + 1
     print(f"Hint {number + 1} of {len(task.hints)}: {task.hints[number]}")

@@ -142,9 +142,10 @@ def describe(state: State) -> str:
     half, most, now = recall(state.data_found.iou, (0.5, 0.7, state.threshold))
     if not len(state.data.boxes):
         return words + f"The data set {state.data_name} has no boxes."
+    asked = "" if state.threshold in (0.5, 0.7) else f", {share(now)} one of at least {state.threshold:g}"
     return words + (
         f"Of the {counted(len(state.data.boxes), 'box')} of {state.data_name}, {share(half)} have an anchor with IoU "
-        f"of at least 0.5, {share(most)} one of at least 0.7, {share(now)} one of at least {state.threshold:g}. "
+        f"of at least 0.5, {share(most)} one of at least 0.7{asked}. "
         f"Anchor scales: {', '.join(f'{s}' for sizes in state.anchors.sizes for s in sizes)}; the boxes' sides run "
         f"from {state.data.sides.min():.0f} to {state.data.sides.max():.0f} pixels."
     )
