@@ -305,8 +305,8 @@ SHELF.add(
             "Its IoU with the first is s² / (s · √k)² = 1 / k. When is that at least the threshold?",
         ),
         reasoning="With s and k · s, the worst object has the side s · √k. Its IoU with either anchor is 1 / k, so k "
-        "may be 1 / threshold at most. For 0.7 that is 1.43, about half an octave. Our model's scales are a factor of 2 "
-        "apart, so a square in the middle between two of them has 0.5. And that is without the price of the grid: "
+        "may be 1 / threshold at most. For 0.7 that is 1.43, about half an octave. Our model's scales are a factor of "
+        "2 apart, so a square in the middle between two of them has 0.5. And that is without the price of the grid: "
         "the nearest centre is hardly ever the object's own.",
         checked="thresholds 0.5, 0.64, 0.7 and 1, and 20 random ones",
     )
