@@ -15,6 +15,7 @@ UNTOUCHED = (2, 3)  # dashes of a box that overlaps the chosen one on another le
 FADE = 0.3
 FAINT = mix(PALETTE["suppressed"], "#FFFFFF", 0.7)
 WAITING = mix(PALETTE["proposal"], "#FFFFFF", 0.6)
+FAINT_DASH = (1.4, 4)  # of kept boxes that the RPN hardly calls objects: they are many
 STRONG = "#B36B00"  # the proposal colour, darker: the box that is chosen now
 
 
@@ -49,8 +50,16 @@ def picture(sheet: Sheet, view: View, cache: dict) -> None:
         outlines(sheet, window, boxes[view.fallen[-MOST_FALLEN:]], FAINT, 0.7)
     if everything or view.step == 0:
         outlines(sheet, window, boxes[view.waiting[:MOST_WAITING]], WAITING, 0.7)
+    sure, unsure = by_score(view)
     strong = view.calm and len(view.survivors) < FEW
-    outlines(sheet, window, boxes[view.survivors], PALETTE["proposal"], 2 if strong else 1.4, DASHES["proposal"])
+    outlines(sheet, window, boxes[unsure], PALETTE["proposal"], 0.7, FAINT_DASH)
+    outlines(sheet, window, boxes[sure], PALETTE["proposal"], 2 if strong else 1.6, DASHES["proposal"])
+
+
+def by_score(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes kept so far: those that the RPN rather calls an object, and the others."""
+    sure = view.run.candidates.scores.numpy()[view.survivors] >= 0.5
+    return view.survivors[sure], view.survivors[~sure]
 
 
 def outlines(sheet: Sheet, window: Window, boxes: np.ndarray, colour: str, width: float, dash=None) -> None:
@@ -150,8 +159,11 @@ def legend(sheet: Sheet, view: View) -> None:
         entries += [("chosen", STRONG, None, 3.5), ("suppressed now", PALETTE["suppressed"], "cross", 1.5)]
         if len(view.untouched[0]):
             entries.append(("other level, stays", PALETTE["proposal"], "dots", 1.8))
-    if len(view.survivors):
-        entries.append((f"kept ({len(view.survivors):,})", PALETTE["proposal"], (9, 4), 2.5))
+    sure, unsure = by_score(view)
+    if len(sure):
+        entries.append((f"kept ({len(sure):,})", PALETTE["proposal"], (9, 4), 2.5))
+    if len(unsure):
+        entries.append((f"kept, objectness < ½ ({len(unsure):,})", PALETTE["proposal"], "faint", 0.7))
     best = view.covered()
     if best is not None and (best < FOUND).any():
         words = "missed" if view.last else "true, not covered yet"
@@ -169,6 +181,8 @@ def legend(sheet: Sheet, view: View) -> None:
             cross(sheet, (x + 3, y - 6, x + 19, y + 6), width)
         elif style == "dots":
             sheet.box((x + 3, y - 6, x + 19, y + 6), colour, width, UNTOUCHED, halo=None)
+        elif style == "faint":
+            sheet.box((x + 3, y - 6, x + 19, y + 6), colour, width, FAINT_DASH, halo=None)
         else:
             for piece in ((x, x + 22),) if style is None else ((x, x + 9), (x + 13, x + 22)):
                 sheet.line((piece[0], y, piece[1], y), colour, width)
