@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import explorers
+from benchmarks import browser, explorers
 from benchmarks.growth import AXES, Point
 from benchmarks.rows import Row
 from benchmarks.timing import Times
@@ -35,6 +35,14 @@ HOW_EXPLORERS = f"""
 From a control's new value to the bytes of the new picture, in Python: the callbacks, the package's own computation,
 the drawing and the JPEG. Every control is driven from end to end, {explorers.ROUNDS} times after a first time that is
 listed apart: in it each picture goes through the model once. The way to the browser and its own drawing are not in it.
+"""
+
+
+HOW_BROWSER = f"""
+The same in JupyterLab and a headless Chromium on this machine, from the hand's event in the page until the new picture
+is decoded and its frame is due: there and back through the server, Python, and the browser's own work. A move follows
+when the one before it is answered, {browser.MOVES} after a few to warm up. A dragged box itself follows the hand at
+once; it does not wait for Python.
 """
 
 
@@ -147,9 +155,26 @@ def explorers_table(waits: list[explorers.Wait]) -> str:
     return table(head, rows)
 
 
+def browser_table(found: list[browser.Answers]) -> str:
+    """Median and 95th percentile of each explorer's answers beside the target."""
+    head = ["explorer", "hand", "moves", "answered", "median", "p95", "longest", "wanted", ""]
+    limit = f"p95 ≤ {duration(browser.WANTED)}"
+    rows = [
+        [own.explorer, own.hand, f"{own.moves}", f"{len(own.times)}"]
+        + [duration(own.median), duration(own.p95), duration(max(own.times)), limit, "met" if own.met else "missed"]
+        for own in found
+    ]
+    return table(head, rows)
+
+
 def explorers_section(waits: list[explorers.Wait]) -> str:
     """The part of RESULTS.md that is about explorers. It is measured alone, so it names its machine itself."""
     return "\n\n".join([f"## {explorers.TITLE}", HOW_EXPLORERS.strip(), machine(), explorers_table(waits)]) + "\n"
+
+
+def browser_section(found: list[browser.Answers]) -> str:
+    """The part of RESULTS.md that is about explorers in the browser; it too names its machine itself."""
+    return "\n\n".join([f"## {browser.TITLE}", HOW_BROWSER.strip(), machine(), browser_table(found)]) + "\n"
 
 
 def with_section(text: str, section: str) -> str:
@@ -187,9 +212,9 @@ def markdown(
     growth: dict[str, list[Point]],
     rate: float,
     picture: Path | None,
-    waits: list[explorers.Wait] = (),
+    sections: list[str] = (),
 ) -> str:
-    """The whole of RESULTS.md."""
+    """The whole of RESULTS.md; `sections` are those that stand for themselves, at its end."""
     parts = ["# Next to torchvision", f"Written by `python -m benchmarks.run {' '.join(sys.argv[1:])}`".rstrip() + "."]
     parts += [
         machine() + (f"\n- GEMM rate, float32: {rate / 1e9:,.0f} GFLOP/s on the CPU" if rate else ""),
@@ -206,6 +231,5 @@ def markdown(
         if picture is not None:
             parts.append(f"![Time against image side, objects, proposals and batch]({picture.name})")
         parts.append(growth_table(growth))
-    if waits:
-        parts.append(explorers_section(waits).rstrip())
+    parts += [section.rstrip() for section in sections]
     return "\n\n".join(parts) + "\n"

@@ -3,6 +3,7 @@
 python -m benchmarks.run                     everything
 python -m benchmarks.run --rows paste resize two rows; nothing is written
 python -m benchmarks.run --rows explorers    from event to picture; replaces that part of RESULTS.md alone
+python -m benchmarks.run --rows browser      from a hand's move to the picture in JupyterLab; the same
 python -m benchmarks.run --quick             every row once; shows that all works, its times mean little
 """
 
@@ -16,13 +17,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import explorers, growth, memory, report
+from benchmarks import browser, explorers, growth, memory, report
 from benchmarks.rows import ROWS
 from benchmarks.timing import by_turns, gemm, operations, synchronise
 
 HERE = Path(__file__).resolve().parent
 ROUNDS = 7
-APART = ("growth", "explorers")  # what is measured in its own way and shown in its own table
+SECTIONS = ("explorers", "browser")  # parts of RESULTS.md that can be measured and replaced alone
+APART = ("growth", *SECTIONS)  # what is measured in its own way and shown in its own table
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
@@ -87,8 +89,23 @@ def cpu_rate() -> float:
     return count / times.median
 
 
-def publish_explorers(section: str, wanted: argparse.Namespace) -> None:
-    """Print the explorers' table and, unless the run was a quick one, put it into RESULTS.md beside the rest."""
+def sections(names: list[str], wanted: argparse.Namespace) -> list[str]:
+    """Measure the explorers as asked for. Raises browser.NoBrowser where the browser was named and is missing."""
+    found = []
+    if "explorers" in names:
+        found.append(report.explorers_section(explorers.measure(wanted.quick)))
+    if "browser" in names:
+        try:
+            found.append(report.browser_section(browser.measure(wanted.quick)))
+        except browser.NoBrowser as missing:
+            if wanted.rows:
+                raise
+            print(f"browser: left out, {missing}", flush=True)
+    return found
+
+
+def publish(section: str, wanted: argparse.Namespace) -> None:
+    """Print a section and, unless the run was a quick one, put it into RESULTS.md beside the rest."""
     print("\n" + section)
     out = wanted.out or (None if wanted.quick else HERE)
     if out:
@@ -119,14 +136,15 @@ def main(given: list[str] | None = None) -> int:
                     flush=True,
                 )
     grown = dict(growth.measure(torch.device("cpu"), wanted.quick)) if "growth" in names else {}
-    waits = explorers.measure(wanted.quick) if "explorers" in names else []
-    if names == ["explorers"]:
-        publish_explorers(report.explorers_section(waits), wanted)
+    measured = sections(names, wanted)
+    if set(names) <= set(SECTIONS):
+        for section in measured:
+            publish(section, wanted)
         return 0
     # Only a full run may replace what stands beside this file.
     out = wanted.out or (HERE if not (wanted.rows or wanted.quick or wanted.device) else None)
     picture = out / "growth.png" if out and grown else None
-    text = report.markdown(results, grown, cpu_rate(), picture, waits)
+    text = report.markdown(results, grown, cpu_rate(), picture, measured)
     print("\n" + text)
     if out:
         out.mkdir(parents=True, exist_ok=True)

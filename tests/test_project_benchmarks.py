@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import check, explorers, growth, inputs, report, rows, run, timing
+from benchmarks import browser, check, explorers, growth, inputs, report, rows, run, timing
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
 from mrcnn_edu.explorers.paint import Sheet
+from tests import servers
 from tests.explorers.opened import OPENINGS
 
 CPU = torch.device("cpu")
@@ -258,5 +259,30 @@ def test_explorers_can_be_measured_alone(tmp_path, monkeypatch, capsys):
 
 
 def test_a_full_report_ends_with_the_explorers():
-    text = report.markdown([], {}, 0, None, [waits([("stage", 0.01)])])
-    assert "## Explorers" in text and text.endswith("|\n")
+    text = report.markdown([], {}, 0, None, ["## Explorers\n\n| a |\n", "## Explorers in the browser\n\n| b |\n"])
+    assert text.endswith("\n\n## Explorers\n\n| a |\n\n## Explorers in the browser\n\n| b |\n")
+
+
+def test_answers_count_only_moves_that_brought_a_picture():
+    own = browser.Answers("Peel", "arrow keys", 4, (0.02, 0.04, 0.12))
+    assert own.median == 0.04 and own.p95 == 0.12 and not own.met
+    cells = [cell.strip() for cell in report.browser_table([own]).splitlines()[2].split("|")[1:-1]]
+    assert cells == ["Peel", "arrow keys", "4", "3", "40 ms", "120 ms", "120 ms", "p95 ≤ 100 ms", "missed"]
+
+
+@pytest.mark.browser
+def test_answers_in_the_browser_can_be_measured_alone(tmp_path, monkeypatch, chromium):
+    monkeypatch.setattr(browser, "OPENINGS", {"Deltas": OPENINGS["Deltas"]})
+    (tmp_path / "RESULTS.md").write_text("# Next to torchvision\n\nas it was\n\n## Explorers\n\nkept\n")
+    assert run.main(["--rows", "browser", "--quick", "--out", str(tmp_path)]) == 0
+    written = (tmp_path / "RESULTS.md").read_text()
+    assert written.startswith("# Next to torchvision\n\nas it was\n\n## Explorers\n\nkept\n\n## Explorers in the")
+    assert "| Deltas   | box dragged | 8     | 8        |" in written
+
+
+def test_without_a_browser_it_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(servers, "find_chromium", lambda: None)
+    with pytest.raises(browser.NoBrowser, match="no Chromium"):
+        run.main(["--rows", "browser"])
+    assert run.sections(["browser"], run.arguments([])) == []
+    assert "left out, no Chromium" in capsys.readouterr().out

@@ -277,7 +277,7 @@ def brief(value) -> str:
     if isinstance(value, torch.Tensor | np.ndarray) and not 0 < np.prod(value.shape) <= 12:
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     if isinstance(value, torch.Tensor):
-        return str(value.tolist())
+        return f"tensor({value.tolist()})"
     if isinstance(value, tuple) and any(isinstance(v, torch.Tensor) for v in value):
         return "(" + ", ".join(map(brief, value)) + ("," if len(value) == 1 else "") + ")"
     return textwrap.shorten(repr(value), 160, placeholder="…")
@@ -286,6 +286,10 @@ def brief(value) -> str:
 # What torch says, and what a reader has to do about it.
 ADVICE = (
     ("torch.return_types", "x.max(dim=…) gives two tensors: take .values or .indices. "),
+    (
+        "out of bounds for dimension 0 with size 0",
+        "Here a tensor has no entries, because the picture has no object: nothing can be taken from it by number. ",
+    ),
     ("Got: Bool", "True and False have no mean: turn them into numbers with .float() first. "),
     ("Boolean value of Tensor", "if, and, or ask for one answer; for whole tensors there are &, | and torch.where. "),
 )

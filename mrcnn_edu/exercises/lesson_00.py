@@ -107,6 +107,24 @@ SHELF.add(
                 "inside the box head.",
             ),
             Probe(
+                changed_shapes(labels=lambda h, w, n, k: (n, 1), scores=lambda h, w, n, k: (n, 1)),
+                PHOTO,
+                "Labels and scores have one axis, (count,): labels[i] is a number, not a row that holds one. Only "
+                "masks keep an axis of length 1.",
+            ),
+            Probe(
+                changed_shapes(labels=lambda h, w, n, k: (n, 1)),
+                PHOTO,
+                "Labels have one axis, (count,): labels[i] is a number, not a row that holds one. Only masks keep an "
+                "axis of length 1.",
+            ),
+            Probe(
+                changed_shapes(scores=lambda h, w, n, k: (n, 1)),
+                PHOTO,
+                "Scores have one axis, (count,): scores[i] is a number, not a row that holds one. Only masks keep an "
+                "axis of length 1.",
+            ),
+            Probe(
                 changed_shapes(boxes=lambda h, w, n, k: (n, k, 4)),
                 PHOTO,
                 "The box head does refine a box for every class, but only the box of the predicted class is kept: "
@@ -185,6 +203,11 @@ def masks_counted(labels, masks):
     return masks.sum(dim=0)
 
 
+def background_forgotten(labels, masks):
+    """A wrong answer: each pixel gets the label of its surest mask, those under no mask that of the first object."""
+    return labels[masks.int().argmax(dim=0)]
+
+
 def picture(*rows):
     """Rows of digits → a bool mask for each digit from 1 up."""
     numbers = torch.tensor([[int(c) for c in row] for row in rows])
@@ -238,6 +261,12 @@ SHELF.add(
                 (torch.tensor([1, 1]), OVERLAP),
                 "Where two masks overlap, your map adds their labels, and two objects of class 1 become class 2. "
                 "Write the label instead of adding it.",
+            ),
+            Probe(
+                background_forgotten,
+                (torch.tensor([2, 1]), OVERLAP),
+                "Pixels under no mask get the class of the first object. They are background: 0. argmax answers 0, "
+                "the first object, also where no mask is true.",
             ),
             Probe(
                 last_wins,

@@ -178,9 +178,9 @@ SHELF.add(
                     forced=lambda iou, low: ((iou == iou.amax(dim=1, keepdim=True)) & (iou >= low)).any(dim=0),
                 ),
                 (POOR, 0.7, 0.3),
-                "The best anchor of the second ground truth overlaps it by 0.2 only, and you left it out. However "
-                "little it is, as long as it is above 0, the ground truth takes its best anchor. Otherwise nothing "
-                "would teach the network to find it.",
+                "The best anchor of the second ground truth overlaps it by 0.2 only, and is not positive: you left it "
+                "out, or a later line overwrote it. However little it is, as long as it is above 0, the ground truth "
+                "takes its best anchor. Otherwise nothing would teach the network to find it.",
             ),
             Probe(
                 matched(reaches=torch.gt),
@@ -255,6 +255,30 @@ def marks_unshuffled(labels, count, positive_fraction, order):
     return positive, order[labels == 0][: count - len(positive)]
 
 
+def negatives_too_early(labels, count, positive_fraction, order):
+    """A wrong answer: one walk for both kinds, in which negatives fill up before the positives are known."""
+    positive, negative = [], []
+    for anchor in order.tolist():
+        if labels[anchor] == 1 and len(positive) < int(count * positive_fraction):
+            positive.append(anchor)
+        elif labels[anchor] == 0 and len(negative) < count - len(positive):
+            negative.append(anchor)
+    return positive, negative
+
+
+def first_come(labels, count, positive_fraction, order):
+    """A wrong answer: one walk for both kinds, which ends when there are `count` of them."""
+    positive, negative = [], []
+    for anchor in order.tolist():
+        if len(positive) + len(negative) == count:
+            break
+        if labels[anchor] == 1 and len(positive) < int(count * positive_fraction):
+            positive.append(anchor)
+        elif labels[anchor] == 0:
+            negative.append(anchor)
+    return positive, negative
+
+
 def places(labels, count, positive_fraction, order):
     """A wrong answer: places in the shuffled order instead of the anchors' numbers."""
     return unshuffled(labels[order], count, positive_fraction, order)
@@ -278,6 +302,7 @@ LABELS = torch.tensor([0, 1, 0, -1, 0, 1, 0, 0, 1, 0, -1, 0])
 ORDER = torch.tensor([7, 8, 3, 0, 5, 11, 2, 10, 1, 9, 4, 6])
 HALF = (LABELS, 4, 0.5, ORDER)
 FEW_POSITIVES = (LABELS, 8, 0.5, ORDER)
+LATE_POSITIVES = (torch.tensor([0, 0, 0, 0, 1, 1]), 4, 0.5, torch.arange(6))
 FEW_NEGATIVES = (torch.tensor([1, 1, 0, 1, 1]), 4, 0.5, torch.tensor([3, 0, 4, 2, 1]))
 
 
@@ -345,6 +370,18 @@ SHELF.add(
                 "Shuffle the labels too: order[labels[order] == 1].",
             ),
             Probe(
+                negatives_too_early,
+                LATE_POSITIVES,
+                "Here the 4 negatives come first in `order`. You took them all before you met the 2 positives: 6 "
+                "anchors, where count allows 4. Choose the positives first, from the whole of `order`; then fill up.",
+            ),
+            Probe(
+                first_come,
+                LATE_POSITIVES,
+                "Here the 4 negatives come first in `order`, and your sample of 4 was full before it met a positive. "
+                "Positives are rare and have the first choice: take them from the whole of `order`, then fill up.",
+            ),
+            Probe(
                 places,
                 HALF,
                 "These are places in `order`, not anchors: place 1 holds anchor 8. Look the places up in order.",
@@ -380,7 +417,13 @@ SHELF.add(
                 "down: int().",
             ),
         ),
-        cases=(HALF, FEW_POSITIVES, FEW_NEGATIVES, (torch.tensor([0, -1, 0]), 4, 0.5, torch.tensor([2, 1, 0]))),
+        cases=(
+            HALF,
+            FEW_POSITIVES,
+            FEW_NEGATIVES,
+            LATE_POSITIVES,
+            (torch.tensor([0, -1, 0]), 4, 0.5, torch.tensor([2, 1, 0])),
+        ),
         draw=random_labels,
         part="sample",
         fit=as_sample,

@@ -108,6 +108,18 @@ SHELF.add(
                 "and half as wide are then equally far from 0.",
             ),
             Probe(
+                encoded(stretch=lambda b, b_xy, b_wh, a, a_xy, a_wh: torch.log2(b_wh / a_wh)),
+                PAIR,
+                BY_HAND + "log2(64 / 32) = 1. Wanted is the natural logarithm, torch.log, because decode takes it back "
+                "with exp: log 2 = 0.69.",
+            ),
+            Probe(
+                encoded(stretch=lambda b, b_xy, b_wh, a, a_xy, a_wh: torch.log10(b_wh / a_wh)),
+                PAIR,
+                BY_HAND + "log10(64 / 32) = 0.30. Wanted is the natural logarithm, torch.log, because decode takes it "
+                "back with exp: log 2 = 0.69.",
+            ),
+            Probe(
                 encoded(stretch=lambda b, b_xy, b_wh, a, a_xy, a_wh: torch.log(a_wh / b_wh)),
                 PAIR,
                 BY_HAND + "The box is wider than the anchor, so dw should be above 0. Your fraction stands upside "

@@ -103,19 +103,13 @@ class Anchors(Explorer):
         """Add a picture to the list and show it; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
         self.pictures[name] = image, boxes
         self._seen.pop(name, None)
-        self.picture.add(name)
-        if self.picture.value == name:
-            self._changed("picture", name)
-        self.set(picture=name)
+        self.offer("picture", name)
 
     def measure(self, name: str, samples) -> None:
         """Add a data set (or a BoxSet) to the list and measure the recall on it."""
         self.datasets[name] = samples
         self._found = {key: best for key, best in self._found.items() if key[0] != name}
-        self.data.add(name)
-        if self.data.value == name:
-            self._changed("data", name)
-        self.set(data=name)
+        self.offer("data", name)
 
     @property
     def grid(self) -> tuple[int, int]:

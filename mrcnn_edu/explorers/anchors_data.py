@@ -79,6 +79,13 @@ def bars(state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return edges, np.histogram(sides[reached], edges)[0], np.histogram(sides[~reached], edges)[0]
 
 
+def round_marks(most: int) -> list[int]:
+    """0 and the multiples of 1, 2 or 5 times a power of ten up to `most`; at least two, at most five."""
+    steps = (first * 10**power for power in range(len(str(most))) for first in (1, 2, 5))
+    step = next(step for step in steps if 4 * step >= most)
+    return list(range(0, most + 1, step))
+
+
 def view_sides(sheet: Sheet, state: State) -> None:
     """How large the data set's boxes are, which are missed, and where the anchor scales lie."""
     x, y, width, height = HISTOGRAM
@@ -89,6 +96,10 @@ def view_sides(sheet: Sheet, state: State) -> None:
     def place(value):
         return x + (value - low) / (high - low) * width
 
+    for count in round_marks(most):
+        level = y + height * (1 - count / most)
+        sheet.line((x, level, x + width, level), "#D5DCE2", 1)
+        sheet.text(x - 5, level, f"{count}", 12, fill=PALETTE["faint"], anchor="rm")
     for a, b, good, bad in zip(edges[:-1], edges[1:], reached.tolist(), missed.tolist(), strict=True):
         x1, x2 = place(a) + 1, place(b) - 1
         top, middle = y + height * (1 - (good + bad) / most), y + height * (1 - good / most)
@@ -100,8 +111,6 @@ def view_sides(sheet: Sheet, state: State) -> None:
     sheet.line((x, y + height, x + width, y + height), PALETTE["faint"], 1)
     for power in range(int(low), int(high) + 1):
         sheet.text(place(power), y + height + 4, f"{2.0**power:g}", 12, fill=PALETTE["faint"], anchor="ma")
-    sheet.text(x - 5, y, f"{most}", 12, fill=PALETTE["faint"], anchor="rm")
-    sheet.text(x - 5, y + height, "0", 12, fill=PALETTE["faint"], anchor="rm")
     for number, sizes in enumerate(state.anchors.sizes):
         for step, scale in enumerate(sizes):
             at = place(np.log2(scale))

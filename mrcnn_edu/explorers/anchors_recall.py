@@ -140,8 +140,9 @@ def best_anchors(found: BoxSet, anchors: AnchorSet) -> Best:
     for level, base in enumerate(anchors.base if count else ()):
         rows, columns = np.array([grid[level] for grid in grids], np.float32)[which.reshape(-1)].T
         down, right = np.array([stride[level] for stride in strides], np.float32)[which.reshape(-1)].T
-        row = np.rint((y1 + y2) / 2 / down).clip(0, rows - 1)
-        column = np.rint((x1 + x2) / 2 / right).clip(0, columns - 1)
+        # Half way between two centres the first one is taken, as by an argmax over all anchors.
+        row = np.ceil((y1 + y2) / 2 / down - 0.5).clip(0, rows - 1)
+        column = np.ceil((x1 + x2) / 2 / right - 0.5).clip(0, columns - 1)
         y, x = row * down, column * right
         left, top, far, low = base.T[:, :, None]  # each (A, 1)
         width = np.minimum(x2, x + far) - np.maximum(x1, x + left)  # (A, N)

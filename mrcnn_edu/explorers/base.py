@@ -106,6 +106,17 @@ class Explorer:
                 self._find(name).set(value)
         return self
 
+    def offer(self, control: str, option) -> None:
+        """Give a choice one more option and choose it; where it was chosen before, it is taken up anew.
+
+        raises   KeyError for an unknown control
+        """
+        choice = self._find(control)
+        choice.add(option)
+        if choice.value == option:
+            self._changed(control, option)
+        self.set(**{control: option})
+
     def hold(self, **values) -> None:
         """Give controls new values, each brought to the nearest one that its control takes, with one picture for all.
 

@@ -91,10 +91,7 @@ class Matching(Explorer):
         self.pictures[name] = image, boxes
         self._grounds.pop(name, None)
         self._matches = {key: kept for key, kept in self._matches.items() if key[0] != name}
-        self.picture.add(name)
-        if self.picture.value == name:
-            self._changed("picture", name)
-        self.set(picture=name)
+        self.offer("picture", name)
 
     def set(self, **values) -> "Matching":
         if "high" in values and "low" in values:  # the one that makes room for the other goes first

@@ -212,6 +212,7 @@ def objects(sheet: Sheet, state: State) -> None:
         return
     positive, forced = (state.matches.learned(kind).tolist() for kind in (POSITIVE, FORCED))
     if count <= ROOMY:
+        sheet.text(RIGHT, OBJECTS + 4, "its anchors", 12, fill=PALETTE["faint"], anchor="ra")
         for number in range(count):
             row(sheet, state, number, OBJECTS + 32 + number * 20, positive[number], forced[number])
         return
@@ -275,15 +276,15 @@ def legend(sheet: Sheet, layout: Layout) -> None:
         mark(sheet, x + 8, FOOT, kind)
         words = "negative (too many to draw)" if kind == NEGATIVE and layout.room < LEAST else KINDS[kind]
         sheet.text(x + 20, FOOT, words, 12, anchor="lm")
-        x += 20 + sheet.length(words, 12) + 12
+        x += 20 + sheet.length(words, 12) + 9
     ringed = Image.fromarray(ring(round(14 * SCALE)))
     sheet.image.paste(
         ringed, (round((x + 8) * SCALE - ringed.width / 2), round(FOOT * SCALE - ringed.height / 2)), ringed
     )
     sheet.text(x + 22, FOOT, "sampled", 12, anchor="lm")
-    x += 22 + sheet.length("sampled", 12) + 12
+    x += 22 + sheet.length("sampled", 12) + 9
     sheet.line((x, FOOT, x + 20, FOOT), PALETTE["ground truth"], 2.8)
     sheet.text(x + 25, FOOT, "object", 12, anchor="lm")
-    x += 25 + sheet.length("object", 12) + 12
+    x += 25 + sheet.length("object", 12) + 9
     sheet.box((x, FOOT - 6, x + 20, FOOT + 6), PALETTE["anchor"], 2, (4, 3), PALETTE["ink"])
     sheet.text(x + 27, FOOT, "chosen", 12, anchor="lm")

@@ -54,10 +54,7 @@ class Peel(Explorer):
         """Add a picture to the list and show it."""
         self.images[name] = image
         self._scenes.pop(name, None)
-        self.picture.add(name)
-        if self.picture.value == name:
-            self._changed("picture", name)
-        self.set(picture=name)
+        self.offer("picture", name)
 
     def rows(self) -> list:
         for control in (self.picture, self.stage):

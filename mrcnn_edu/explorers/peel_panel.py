@@ -27,12 +27,19 @@ def size(box) -> str:
     return f"{box[2] - box[0]:.0f} × {box[3] - box[1]:.0f}"
 
 
+def moves(deltas) -> str:
+    """dx, dy, dw, dh with two digits; what rounds to nothing has no sign."""
+    numbers = (f"{value:+.2f}" for value in deltas)
+    return " ".join(
+        f"{name} {'0.00' if float(number) == 0 else number}"
+        for name, number in zip(("dx", "dy", "dw", "dh"), numbers, strict=True)
+    )
+
+
 def rows(scene, walk: Walk) -> list[tuple[str, str, str]]:
     """(what, numbers, more numbers) from the cell at the top to the mask at the bottom."""
     level, roi_level = scene.pyramid[walk.level], scene.pyramid[walk.roi_level]
-    dx, dy, dw, dh = walk.deltas
     channels, side, _ = walk.roi_features.shape
-    bx, by, bw, bh = walk.box_deltas
     background = walk.probabilities[0]
     inside = int((walk.mask_logits > 0).sum())
     return [
@@ -49,17 +56,17 @@ def rows(scene, walk: Walk) -> list[tuple[str, str, str]]:
         (
             f"Proposal, rank {walk.proposal_rank + 1:,}",
             f"objectness {walk.objectness:.3f} (logit {walk.objectness_logit:+.1f})",
-            f"dx {dx:+.2f} dy {dy:+.2f} dw {dw:+.2f} dh {dh:+.2f}",
+            moves(walk.deltas),
         ),
         (
             "RoI features",
             f"{channels} channels × {side} × {side}",
-            f"read from {roi_level.name} by RoIAlign",
+            f"read from {roi_level.name} by RoIAlign; bright: strong",
         ),
         (
             "Class and box",
             f"{scene.names[walk.label]} {walk.score:.3f}, background {background:.3f}",
-            f"dx {bx:+.2f} dy {by:+.2f} dw {bw:+.2f} dh {bh:+.2f}",
+            moves(walk.box_deltas),
         ),
         (
             "Mask",

@@ -153,8 +153,8 @@ def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
         f"The anchor (dashed) was moved and stretched onto the object. Thin: other "
         f"proposals, at most {MOST_PROPOSALS} of them.",
         f"From its RoI on {level.name}: {name} with probability {walk.score:.2f}, and a last correction of the box.",
-        f"The mask head answers with {walk.mask_logits.shape[0]} × {walk.mask_logits.shape[1]} numbers for each object."
-        " Pasted into its box they give the outline.",
+        f"Of the mask head's maps, one for each class, the object's own is kept: {walk.mask_logits.shape[0]} × "
+        f"{walk.mask_logits.shape[1]} numbers. Pasted into its box they give the outline.",
     )[stage]
 
 
@@ -342,14 +342,20 @@ LEGENDS = (
     (("proposal", "proposal", "proposal"), ("final box", "prediction", None)),
     (("chosen instance", "prediction", None), ("colours tell instances apart, not classes", None, None)),
 )
+WALK_LEGEND = (("anchor", "anchor", "anchor"), ("proposal", "proposal", None), ("box", "prediction", None))
 
 
 def legend(sheet: Sheet, stage: int, walk: Walk | None) -> None:
-    """What the marks mean, under the picture."""
-    x, y = FRAME[0], FRAME[1] + FRAME[3] + 24
-    for words, kind, style in LEGENDS[stage]:
-        if walk is None and kind is not None:
-            continue
+    """What the marks mean, under the picture and under the walk's small pictures."""
+    y = FRAME[1] + FRAME[3] + 24
+    key(sheet, FRAME[0], y, [entry for entry in LEGENDS[stage] if walk is not None or entry[1] is None])
+    if walk is not None:
+        key(sheet, peel_panel.PANEL[0] + 4, y, WALK_LEGEND)
+
+
+def key(sheet: Sheet, x: float, y: float, entries) -> None:
+    """Entries (words, kind, style), one beside the other."""
+    for words, kind, style in entries:
         if style == "map":
             sheet.picture(heat(np.array([[0.0 if kind == "low" else 1.0]]), 0, 1), (x, y - 6, 20, 13))
         elif style == "dot":

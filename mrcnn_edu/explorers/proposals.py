@@ -87,10 +87,7 @@ class Proposals(Explorer):
         self._runs.pop(name, None)
         self._caches.pop(name, None)
         self._view = None
-        self.picture.add(name)
-        if self.picture.value == name:
-            self._changed("picture", name)
-        self.set(picture=name)
+        self.offer("picture", name)
 
     def rows(self) -> list:
         lines = ((self.picture, self.show, self.step), (self.score, self.top_before, self.iou, self.top_after))

@@ -21,7 +21,7 @@ CURVES = ((FOUND, PALETTE["ground truth"]), (0.7, STRONG))  # the IoUs at which 
 
 def draw(sheet: Sheet, view: View, cache: dict) -> None:
     """The right column, and the IoU scale under the picture; `cache` keeps what does not change with the step."""
-    sheet.text(LEFT, 66, "This step, magnified" if view.step else "What each step will do", 13, "bold")
+    sheet.text(LEFT, 66, heading(view), 13, "bold")
     if view.chosen is None:
         rule(sheet, view)
     else:
@@ -34,6 +34,13 @@ def draw(sheet: Sheet, view: View, cache: dict) -> None:
             cache[name] = (key, view.run.settings), piece(part, view)
         sheet.image.paste(cache[name][1], (round(LEFT * SCALE), round(PIECES[name][0] * SCALE)))
     recall(sheet, view)
+
+
+def heading(view: View) -> str:
+    """What stands over the small picture. Around a large box there is nothing to magnify: it shows the step alone."""
+    if view.chosen is None:
+        return "This step" if view.step else "What each step will do"
+    return "This step, magnified" if view.magnified().zoom > 1.1 * view.window.zoom else "This step alone"
 
 
 def rule(sheet: Sheet, view: View) -> None:

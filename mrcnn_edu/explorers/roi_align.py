@@ -93,10 +93,7 @@ class RoIAlign(Explorer):
         self.masks.pop(name, None)
         self._scenes.pop(name, None)
         self._asked = None
-        self.picture.add(name)
-        if self.picture.value == name:
-            self._changed("picture", name)
-        self.set(picture=name)
+        self.offer("picture", name)
 
     def rows(self) -> list:
         lines = (

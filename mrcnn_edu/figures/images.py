@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.transforms import Bbox
 from scipy.ndimage import distance_transform_edt
 
 from mrcnn_edu.figures.look import (
@@ -33,40 +34,58 @@ def draw_boxes(axes, boxes, kind: str = "prediction", labels=None, width: float 
     """Boxes (N, 4) xyxy in pixels, in the colour and line of `kind` (a key of PALETTE), with a label each if given."""
     if kind not in LINES:
         raise ValueError(f"boxes are of the kind {', '.join(map(repr, LINES))}, not {kind!r}")
-    boxes = np.asarray(torch.as_tensor(boxes).detach().cpu(), dtype=float).reshape(-1, 4)
-    for number, (x1, y1, x2, y2) in enumerate(boxes):
+    for x1, y1, x2, y2 in as_boxes(boxes):
         place = {"xy": (x1 - 0.5, y1 - 0.5), "width": x2 - x1, "height": y2 - y1, "fill": False}
         axes.add_patch(Rectangle(**place, edgecolor="white", linewidth=width + 1.4, alpha=0.8))
         axes.add_patch(Rectangle(**place, edgecolor=PALETTE[kind], linewidth=width, linestyle=LINES[kind]))
         if kind == "suppressed":
             axes.plot([x1, x2], [y1, y2], color=PALETTE[kind], linewidth=1)
             axes.plot([x1, x2], [y2, y1], color=PALETTE[kind], linewidth=1)
-        if labels is not None:
-            tag(axes, (x1, y1, x2, y2), str(labels[number]), PALETTE[kind])
+    if labels is not None:
+        tag_boxes(axes, boxes, labels, PALETTE[kind])
 
 
-def tag(axes, box, text: str, colour: str) -> None:
-    """A label in a filled pill at a corner of the box: above the upper left one, or at another where that would run
-    into the title or another label."""
-    x1, y1, x2, y2 = box
+def as_boxes(boxes) -> np.ndarray:
+    """Boxes as an array (N, 4)."""
+    return np.asarray(torch.as_tensor(boxes).detach().cpu(), dtype=float).reshape(-1, 4)
+
+
+def tag_boxes(axes, boxes, labels, colour: str) -> None:
+    """A label in a filled pill at each box: outside a corner of it or inside one, wherever it meets no other label,
+    stays on the picture and hides least of what is in any box; boxes drawn before count too."""
     pill = {"boxstyle": "round,pad=0.18,rounding_size=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.6}
     renderer = axes.figure.canvas.get_renderer()
     axes.figure.get_layout_engine().execute(axes.figure)  # places are compared as they will be drawn
-    taken = [other.get_window_extent(renderer).padded(PILL) for other in axes.texts if other.get_bbox_patch()]
-    corners = [
-        (x1, y1, "left", "bottom"),
-        (x2, y1, "right", "bottom"),
-        (x1, y2, "left", "top"),
-        (x2, y2, "right", "top"),
-    ]
-    corners += [(x1, y1, "left", "top"), (x2, y2, "right", "bottom")]
-    if y1 < 0.1 * max(axes.get_ylim()):
-        corners = corners[2:]
-    words = axes.text(0, 0, text, fontsize=9, color=ink_on(colour), bbox=pill)
-    for x, y, across, down in (*corners, corners[0]):
-        words.set(x=x, y=y, ha=across, va=down)
-        if words.get_window_extent(renderer).padded(PILL).count_overlaps(taken) == 0:
-            return
+    frame = axes.get_window_extent(renderer)
+    drawn = [patch.get_window_extent(renderer) for patch in axes.patches if isinstance(patch, Rectangle)]
+    for (x1, y1, x2, y2), label in zip(as_boxes(boxes), labels, strict=True):
+        taken = [other.get_window_extent(renderer).padded(PILL) for other in axes.texts if other.get_bbox_patch()]
+        words = axes.text(0, 0, str(label), fontsize=9, color=ink_on(colour), bbox=pill)
+
+        def cost(corner, words=words, taken=taken) -> float:
+            words.set(x=corner[0], y=corner[1], ha=corner[2], va=corner[3])
+            place = words.get_window_extent(renderer).padded(PILL)
+            hidden = sum(shared(place, box) / max(box.width * box.height, 1) for box in drawn)
+            outside = 1 - shared(place, frame) / (place.width * place.height)
+            return 100 * place.count_overlaps(taken) + 3 * outside + hidden
+
+        corners = [
+            (x1, y1, "left", "bottom"),
+            (x2, y1, "right", "bottom"),
+            (x1, y2, "left", "top"),
+            (x2, y2, "right", "top"),
+            (x2, y1, "left", "top"),
+            (x1, y1, "right", "top"),
+            (x1, y1, "left", "top"),
+            (x2, y2, "right", "bottom"),
+        ]
+        cost(min(corners, key=lambda corner: cost(corner) + 0.03 * corners.index(corner)))
+
+
+def shared(one, other) -> float:
+    """The area that two places on the drawing share, in its dots."""
+    met = Bbox.intersection(one, other)
+    return 0.0 if met is None else met.width * met.height
 
 
 def draw_points(axes, points, kind: str = "anchor") -> None:
@@ -111,7 +130,8 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
     """Images side by side.
 
     panels   list of dicts: image (3, H, W), and optionally title, pixels, masks, colours, alpha, names,
-             boxes {kind: (N, 4)} and labels {kind: [str]}, points {kind: (N, 2)}
+             boxes {kind: (N, 4)} and labels {kind: [str]}, points {kind: (N, 2)}; boxes of two kinds and more bring a
+             key to their lines
     """
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
@@ -128,8 +148,13 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
             )
         for kind, points in panel.get("points", {}).items():
             draw_points(place, points, kind)
-        for kind, boxes in panel.get("boxes", {}).items():
-            draw_boxes(place, boxes, kind, panel.get("labels", {}).get(kind))
+        kinds, labels = panel.get("boxes", {}), panel.get("labels", {})
+        for kind, boxes in kinds.items():
+            draw_boxes(place, boxes, kind)
+        if len(kinds) > 1:
+            legend(place, kinds)
+        for kind in labels:  # after all boxes, so that labels can spare them
+            tag_boxes(place, kinds[kind], labels[kind], PALETTE[kind])
     return Figure(drawing, caption)
 
 
@@ -156,4 +181,6 @@ def show_feature_maps(maps, *, caption: str, titles=None, unit: str = "activatio
 def legend(axes, kinds) -> None:
     """A legend for the kinds of boxes in a picture, under it."""
     handles = [Patch(fill=False, edgecolor=PALETTE[k], linestyle=LINES[k], linewidth=1.8, label=k) for k in kinds]
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=len(handles), frameon=False)
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=min(len(handles), 3), frameon=False
+    )

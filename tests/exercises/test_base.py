@@ -68,7 +68,7 @@ def test_a_crash_names_the_error_and_the_line(capsys):
     assert exercise("half")(mine) is half
     out = capsys.readouterr().out
     assert "stopped with an error" in out and "no_such_thing" in out and "line 3 of mine" in out
-    assert "It was called with ([2.0, 4.0],)" in out
+    assert "It was called with (tensor([2.0, 4.0]),)" in out
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_wrong_values_show_the_input_and_both_answers():
 
 
 def test_an_answer_of_another_shape_shows_both():
-    assert "the answer is [1.0]; it should be [1.0, 2.0]." in check(TASK, lambda x: x[:1] / 2).message
+    assert "the answer is tensor([1.0]); it should be tensor([1.0, 2.0])." in check(TASK, lambda x: x[:1] / 2).message
 
 
 def test_the_value_that_is_shown_is_a_wrong_one():

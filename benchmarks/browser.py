@@ -1,0 +1,130 @@
+"""How long a reader waits in JupyterLab: from a hand's move to the new picture on the page."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.explorers import ninety_fifth
+from tests import servers
+from tests.browser.stage import Stage
+from tests.explorers.opened import OPENINGS
+
+TITLE = "Explorers in the browser"
+MOVES = 60
+WANTED = 0.100  # seconds from a drag to Python's picture
+PATIENCE = 1500  # milliseconds for a move's picture; the box itself follows the hand without waiting for it
+LOOK = 20  # milliseconds between two looks whether it is there; each takes the page a moment
+KEYS = ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowUp")
+# The clock starts in the page when the hand's event arrives, before the explorer's own listeners run, and stops in the
+# frame in which the new picture has been decoded.
+CLOCK = """() => {
+    const root = document.querySelector('.mrcnn-canvas'), img = root.querySelector('img');
+    for (const kind of ['pointermove', 'keydown'])
+        root.addEventListener(kind, () => { window.asked = performance.now(); }, true);
+    new MutationObserver(async () => {
+        const from = window.asked;
+        if (from === null) return;
+        window.asked = null;
+        await img.decode();
+        requestAnimationFrame(() => window.answers.push(performance.now() - from));
+    }).observe(img, { attributes: true, attributeFilter: ['src'] });
+}"""
+
+
+class NoBrowser(RuntimeError):
+    """There is no Chromium or Chrome on this machine."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Seconds from a hand's move to the new picture on the page.
+
+    hand    "box dragged" or "arrow keys"
+    moves   how many were made, one after the other's answer
+    times   of those that brought a new picture
+    """
+
+    explorer: str
+    hand: str
+    moves: int
+    times: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle move."""
+        return median(self.times)
+
+    @property
+    def p95(self) -> float:
+        """The time within which 95 of 100 moves are answered."""
+        return ninety_fifth(list(self.times))
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is met."""
+        return self.p95 <= WANTED
+
+
+def drags(stage: Stage, moves: int) -> Iterator[None]:
+    """Hold the box in its middle and move it to and fro, toward the side where it has room; once for each `next`."""
+    x1, y1, x2, y2 = stage.box()
+    left, top, right, bottom = stage.bounds()
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    way = 1 if right - x2 > x1 - left else -1, 1 if bottom - y2 > y1 - top else -1
+    stage.press_at(x, y)
+    for move in range(moves):
+        far = 6 + 24 * abs((move / 20 + 1) % 2 - 1)  # 6 to 30 CSS pixels from where it was taken, and back
+        stage.move_to(x + way[0] * far, y + way[1] * far, steps=1)
+        yield
+    stage.page.mouse.up()
+
+
+def keys(stage: Stage, moves: int) -> Iterator[None]:
+    """Press arrow keys in the picture; one for each `next`."""
+    stage.picture.root.focus()
+    for move in range(moves):
+        stage.page.keyboard.press(KEYS[move % len(KEYS)])
+        yield
+
+
+def answers(stage: Stage, moves: int) -> Answers:
+    """Move, wait for the picture, and so on: what is measured is one move's way, never a queue."""
+    stage.picture.bring()
+    stage.page.evaluate("window.answers = []; window.asked = null")
+    hand, what = (drags, "box dragged") if stage.opening.box else (keys, "arrow keys")
+    for count, _ in enumerate(hand(stage, moves), 1):
+        for _ in range(PATIENCE // LOOK):
+            if stage.page.evaluate("window.asked === null && window.answers.length") >= count:
+                break
+            stage.page.wait_for_timeout(LOOK)
+        else:  # nothing changed: it stays among the moves and out of the times
+            stage.page.evaluate("window.asked = null; window.answers.push(null)")
+    times = [value / 1000 for value in stage.page.evaluate("window.answers") if value is not None]
+    return Answers(stage.name, what, moves, tuple(times))
+
+
+def measure(quick: bool = False) -> list[Answers]:
+    """Every explorer alone in JupyterLab; `quick` makes few moves.
+
+    raises   NoBrowser where there is none
+    """
+    chromium = servers.find_chromium()
+    if chromium is None:
+        raise NoBrowser("no Chromium on this machine: looked for " + ", ".join(servers.CHROMIUM_NAMES))
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "none").mkdir()
+        with servers.JupyterLab.start(Path(folder) / "none", Path(folder) / "lab") as server:
+            with servers.open_browser(chromium) as browser:
+                for name in OPENINGS:
+                    with servers.open_page(browser) as page:
+                        stage = Stage(page, server, name)
+                        page.evaluate(CLOCK)
+                        answers(stage, 8)  # to warm up
+                        found.append(answers(stage, 8 if quick else MOVES))
+                        stage.kernel.close()
+    return found
