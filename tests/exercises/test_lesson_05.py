@@ -11,10 +11,11 @@ import torchvision
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 
 from mrcnn_edu.exercises.base import SHELF, all_inputs, check
-from mrcnn_edu.exercises.lesson_05 import match_anchors, sample_anchors
+from mrcnn_edu.exercises.lesson_05 import match_anchors
 from mrcnn_edu.exercises.lesson_05_deltas import decode, encode, random_boxes, random_moves, random_pairs
 from mrcnn_edu.exercises.lesson_05_loss import rpn_box_loss
 from mrcnn_edu.exercises.lesson_05_nms import nms, random_crowd, row
+from mrcnn_edu.exercises.lesson_05_sample import sample_anchors
 from mrcnn_edu.exercises.predict import QUESTIONS
 from mrcnn_edu.model import boxes as package
 from mrcnn_edu.model import matching, preset

@@ -66,7 +66,7 @@ def test_the_reference_shapes_are_those_of_a_real_prediction():
 
 def test_counting_agrees_with_a_generated_scene():
     from mrcnn_edu.datasets import load_dataset
-    from mrcnn_edu.exercises.lesson_00 import class_map, count_instances
+    from mrcnn_edu.exercises.lesson_00_classes import class_map, count_instances
 
     scenes = load_dataset("shapes", split="val")
     for index in range(5):
