@@ -92,7 +92,10 @@ def keys(stage: Stage, moves: int) -> Iterator[None]:
 
 
 def answers(stage: Stage, moves: int) -> Answers:
-    """Move, wait for the picture, and so on: what is measured is one move's way, never a queue."""
+    """Move, wait for the picture, and so on: what is measured is one move's way, never a queue.
+
+    raises   RuntimeError where no move brings a new picture
+    """
     stage.picture.bring()
     stage.page.evaluate("window.answers = []; window.asked = null")
     hand, what = (drags, "box dragged") if stage.opening.box else (keys, "arrow keys")
@@ -104,6 +107,8 @@ def answers(stage: Stage, moves: int) -> Answers:
         else:  # nothing changed: it stays among the moves and out of the times
             stage.page.evaluate("window.asked = null; window.answers.push(null)")
     found = [pair for pair in stage.page.evaluate("window.answers") if pair is not None]
+    if not found:
+        raise RuntimeError(f"{stage.name}: none of {moves} moves brought a new picture within {PATIENCE / 1000:g} s")
     return Answers(stage.name, what, moves, tuple((arrived / 1000, seen / 1000) for arrived, seen in found))
 
 

@@ -78,6 +78,33 @@ def test_labels_of_boxes_that_meet_make_room_for_each_other():
     assert all(pill.count_overlaps([other for other in pills if other is not pill]) == 0 for pill in pills)
 
 
+def test_labels_spare_small_boxes():
+    large, small = [[2.0, 2, 38, 28]], [[10.0, 10, 14, 14]]
+    panel = {"image": IMAGE, "boxes": {"ground truth": large, "anchor": small}, "labels": {"anchor": ["0.55"]}}
+    drawing = figures.show_images([panel], caption="x").drawing
+    drawing.draw_without_rendering()
+    axes = drawing.axes[0]
+    (pill,) = (text.get_bbox_patch().get_window_extent() for text in axes.texts)
+    corners = axes.transData.transform([[9.5, 9.5], [13.5, 13.5]])
+    (x1, x2), (y1, y2) = sorted(corners[:, 0]), sorted(corners[:, 1])
+    across, down = min(pill.x1, x2) - max(pill.x0, x1), min(pill.y1, y2) - max(pill.y0, y1)
+    assert max(across, 0) * max(down, 0) < 0.1 * (x2 - x1) * (y2 - y1)
+
+
+def test_two_kinds_of_boxes_bring_a_key():
+    boxes = torch.tensor([[4.0, 12, 18, 24]])
+    one = {"image": IMAGE, "boxes": {"anchor": boxes}}
+    two = {"image": IMAGE, "boxes": {"ground truth": boxes, "anchor": boxes + 2}}
+    left, right = figures.show_images([one, two], caption="x").drawing.axes
+    assert left.get_legend() is None
+    assert [words.get_text() for words in right.get_legend().get_texts()] == ["ground truth", "anchor"]
+
+
+def test_labels_without_boxes_are_refused():
+    with pytest.raises(ValueError, match="labels for 'anchor', of which the panel has no boxes"):
+        figures.show_images([{"image": IMAGE, "labels": {"anchor": ["a"]}}], caption="x")
+
+
 def test_points_lie_in_the_middle_of_their_pixels():
     points = torch.tensor([[0.5, 0.5], [10.5, 20.5]])
     drawing = figures.show_images([{"image": IMAGE, "points": {"anchor": points}}], caption="x").drawing

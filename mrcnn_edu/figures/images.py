@@ -154,6 +154,8 @@ def show_images(panels, *, caption: str, columns: int | None = None, height: flo
         if len(kinds) > 1:
             legend(place, kinds)
         for kind in labels:  # after all boxes, so that labels can spare them
+            if kind not in kinds:
+                raise ValueError(f"labels for {kind!r}, of which the panel has no boxes; it has {', '.join(kinds)}")
             tag_boxes(place, kinds[kind], labels[kind], PALETTE[kind])
     return Figure(drawing, caption)
 

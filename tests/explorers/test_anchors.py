@@ -93,6 +93,21 @@ def test_the_anchor_it_names_has_that_iou(found, anchors):
         assert float(box_iou(torch.tensor(box[None]), anchor[None])) == pytest.approx(float(best.iou[i]), rel=1e-5)
 
 
+def test_half_way_between_two_centres_the_first_anchor_is_taken():
+    anchors, size = AnchorSet.octaves(16, 1, 1, (1.0,), 8), (64, 64)
+    box = np.array([[20.0, 12, 36, 28]], np.float32)  # its centre lies at 28, 20: between 24 and 32, 16 and 24
+    best = best_anchors(BoxSet(box, np.array([size]), 1), anchors)
+    assert (best.column[0], best.row[0]) == (3, 2)
+    assert int(box_iou(torch.tensor(box), anchors.all(size)[0]).argmax()) == 2 * 8 + 3
+
+
+@given(st.integers(1, 100_000))
+def test_the_marks_of_the_histogram_are_few_and_round(most):
+    marks = anchors_data.round_marks(most)
+    assert marks[0] == 0 and 2 <= len(marks) <= 5 and most - marks[-1] < marks[1] <= most
+    assert str(marks[1]).rstrip("0") in {"1", "2", "5"}
+
+
 def test_pictures_of_several_sizes_are_searched_at_once():
     anchors = AnchorSet.octaves(16, 4, 2, RATIOS["½, 1, 2"], 4)
     sizes = [(128, 128), (64, 320), (800, 1088)]

@@ -52,6 +52,17 @@ def test_snapshots_change_with_each_control_and_have_the_stated_size():
         seen.add(data)
 
 
+def test_an_offered_option_is_chosen_and_taken_up_anew_where_it_was_chosen():
+    bar, heard = Bar(), []
+    bar.changed = lambda name, value: heard.append((name, value))
+    bar.offer("colour", "bright")
+    assert bar.get("colour") == "bright" and "dark" in bar.colour.options
+    bar.offer("colour", "bright")
+    assert heard == [("colour", "bright")] * 2
+    with pytest.raises(KeyError, match="no control 'tint'"):
+        bar.offer("tint", "bright")
+
+
 def test_the_live_picture_follows_every_change():
     bar = Bar()
     before = bytes(bar.canvas.value)
