@@ -29,11 +29,13 @@ def size(box) -> str:
 
 def moves(deltas) -> str:
     """dx, dy, dw, dh with two digits; what rounds to nothing has no sign."""
-    numbers = (f"{value:+.2f}" for value in deltas)
-    return " ".join(
-        f"{name} {'0.00' if float(number) == 0 else number}"
-        for name, number in zip(("dx", "dy", "dw", "dh"), numbers, strict=True)
-    )
+    return " ".join(f"{name} {signed(value, 2)}" for name, value in zip(("dx", "dy", "dw", "dh"), deltas, strict=True))
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign; what rounds to nothing has none."""
+    words = f"{value:+.{digits}f}"
+    return words[1:] if float(words) == 0 else words
 
 
 def rows(scene, walk: Walk) -> list[tuple[str, str, str]]:
@@ -55,7 +57,7 @@ def rows(scene, walk: Walk) -> list[tuple[str, str, str]]:
         ),
         (
             f"Proposal, rank {walk.proposal_rank + 1:,}",
-            f"objectness {walk.objectness:.3f} (logit {walk.objectness_logit:+.1f})",
+            f"objectness {walk.objectness:.3f} (logit {signed(walk.objectness_logit, 1)})",
             moves(walk.deltas),
         ),
         (

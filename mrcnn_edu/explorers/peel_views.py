@@ -334,8 +334,8 @@ LEGENDS = (
     (("the pixels under the magnifier", "prediction", None),),
     (("the cell this instance came from", "prediction", None), ("weak", "low", "map"), ("strong", "high", "map")),
     (
-        ("the anchor that became this instance", "anchor", "anchor"),
-        ("the other anchors of its cell", "anchor", "thin dashes"),
+        ("this instance's anchor", "anchor", "anchor"),
+        ("the others of its cell", "anchor", "thin dashes"),
         ("the cell's corner", "prediction", "dot"),
     ),
     (("anchor", "anchor", "anchor"), ("its proposal", "proposal", None), ("other proposals", "proposal", "thin")),
@@ -353,8 +353,8 @@ def legend(sheet: Sheet, stage: int, walk: Walk | None) -> None:
         key(sheet, peel_panel.PANEL[0] + 4, y, WALK_LEGEND)
 
 
-def key(sheet: Sheet, x: float, y: float, entries) -> None:
-    """Entries (words, kind, style), one beside the other."""
+def key(sheet: Sheet, x: float, y: float, entries) -> float:
+    """Entries (words, kind, style), one beside the other; returns where the last one ends."""
     for words, kind, style in entries:
         if style == "map":
             sheet.picture(heat(np.array([[0.0 if kind == "low" else 1.0]]), 0, 1), (x, y - 6, 20, 13))
@@ -367,6 +367,7 @@ def key(sheet: Sheet, x: float, y: float, entries) -> None:
         x += 0 if kind is None else 29
         sheet.text(x, y, words, 12, anchor="lm")
         x += sheet.length(words, 12) + 22
+    return x - 22
 
 
 VIEWS = (view_pixels, view_features, view_anchors, view_proposals, view_boxes, view_masks)

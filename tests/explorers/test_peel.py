@@ -6,6 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
+from mrcnn_edu.explorers import peel_panel, peel_views
+from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.explorers.peel import Peel
 from mrcnn_edu.explorers.peel_panel import PANEL
 from mrcnn_edu.explorers.peel_views import BREADCRUMB, STAGES
@@ -124,3 +126,16 @@ def test_a_model_without_names_gets_numbers():
 def test_no_picture_is_refused():
     with pytest.raises(ValueError, match="at least one picture"):
         Peel(model(), {})
+
+
+@pytest.mark.parametrize("stage", range(len(peel_views.STAGES)))
+def test_the_two_keys_under_the_card_do_not_meet(stage):
+    sheet = Sheet(920, 600)
+    ends = peel_views.key(sheet, peel_views.FRAME[0], 20, peel_views.LEGENDS[stage])
+    assert ends <= peel_panel.PANEL[0]
+    assert peel_views.key(sheet, peel_panel.PANEL[0] + 4, 20, peel_views.WALK_LEGEND) <= 920 - 4
+
+
+@pytest.mark.parametrize("value, words", [(0.004, "0.00"), (-0.004, "0.00"), (-0.006, "-0.01"), (0.06, "+0.06")])
+def test_what_rounds_to_nothing_has_no_sign(value, words):
+    assert peel_panel.signed(value, 2) == words
