@@ -69,6 +69,12 @@ def test_it_is_stored_executed_in_order_without_errors_or_warnings(lesson):
             assert output.get("name") != "stderr", output.text
 
 
+def test_it_is_stored_with_every_photograph(lesson):
+    """Without MRCNN_EDU_DATA or a network `make notebooks` would store a lesson that lacks them."""
+    printed = " ".join(output.get("text", "") for cell in code_cells(lesson) for output in cell.outputs)
+    assert "could not be downloaded" not in printed
+
+
 def test_no_widget_state_and_no_path_of_one_machine_is_stored(lesson):
     assert "widgets" not in lesson.metadata
     stored = json.dumps([cell.get("outputs", []) for cell in lesson.cells]) + "".join(c.source for c in lesson.cells)
