@@ -183,7 +183,7 @@ def reading(state: State) -> str:
     per_cell = state.ground.anchors.per_cell
     return (
         f"Level {state.ground.name(state.level)}: {grid[0]} × {grid[1]} cells with {counted(per_cell, 'anchor')} each. "
-        "The marks of a cell stand where its anchors have their centre."
+        "A cell's marks stand side by side around its anchors' centre."
     )
 
 
