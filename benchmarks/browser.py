@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,10 +72,9 @@ class Answers:
 
 def drags(stage: Stage, moves: int) -> Iterator[None]:
     """Hold the box in its middle and move it to and fro, toward the side where it has room; once for each `next`."""
-    x1, y1, x2, y2 = stage.box()
-    left, top, right, bottom = stage.bounds()
+    x1, y1, x2, y2 = box = stage.box()
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    way = 1 if right - x2 > x1 - left else -1, 1 if bottom - y2 > y1 - top else -1
+    way = [math.copysign(1, room) for room in stage.room(box)]
     stage.press_at(x, y)
     for move in range(moves):
         far = 6 + 24 * abs((move / 20 + 1) % 2 - 1)  # 6 to 30 CSS pixels from where it was taken, and back
@@ -120,16 +120,19 @@ def measure(quick: bool = False) -> list[Answers]:
     chromium = servers.find_chromium()
     if chromium is None:
         raise NoBrowser("no Chromium on this machine: looked for " + ", ".join(servers.CHROMIUM_NAMES))
-    found = []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "none").mkdir()
-        with servers.JupyterLab.start(Path(folder) / "none", Path(folder) / "lab") as server:
-            with servers.open_browser(chromium) as browser:
-                for name in OPENINGS:
-                    with servers.open_page(browser) as page:
-                        stage = Stage(page, server, name)
-                        page.evaluate(CLOCK)
-                        answers(stage, 8)  # to warm up
-                        found.append(answers(stage, 8 if quick else MOVES))
-                        stage.kernel.close()
+        lab = servers.JupyterLab.start(Path(folder) / "none", Path(folder) / "lab")
+        with lab as server, servers.open_browser(chromium) as browser:
+            return [measure_one(browser, server, name, 8 if quick else MOVES) for name in OPENINGS]
+
+
+def measure_one(browser, server, name: str, moves: int) -> Answers:
+    """One explorer on a page of its own, after a few moves to warm up."""
+    with servers.open_page(browser) as page:
+        stage = Stage(page, server, name)
+        page.evaluate(CLOCK)
+        answers(stage, 8)
+        found = answers(stage, moves)
+        stage.kernel.close()
     return found

@@ -172,13 +172,18 @@ def browser_table(found: list[browser.Answers]) -> str:
 
 
 def explorers_section(waits: list[explorers.Wait]) -> str:
-    """The part of RESULTS.md that is about explorers. It is measured alone, so it names its machine itself."""
-    return "\n\n".join([f"## {explorers.TITLE}", HOW_EXPLORERS.strip(), machine(), explorers_table(waits)]) + "\n"
+    """The part of RESULTS.md that is about explorers."""
+    return section(explorers.TITLE, HOW_EXPLORERS, explorers_table(waits))
 
 
 def browser_section(found: list[browser.Answers]) -> str:
-    """The part of RESULTS.md that is about explorers in the browser; it too names its machine itself."""
-    return "\n\n".join([f"## {browser.TITLE}", HOW_BROWSER.strip(), machine(), browser_table(found)]) + "\n"
+    """The part of RESULTS.md that is about explorers in the browser."""
+    return section(browser.TITLE, HOW_BROWSER, browser_table(found))
+
+
+def section(title: str, how: str, measured: str) -> str:
+    """A part of RESULTS.md that may be measured alone, so it names its machine itself."""
+    return "\n\n".join([f"## {title}", how.strip(), machine(), measured]) + "\n"
 
 
 def with_section(text: str, section: str) -> str:

@@ -93,23 +93,14 @@ SHELF.add(
                 "The score is one number for each object: the probability of the predicted class. The others stay "
                 "inside the box head.",
             ),
-            Probe(
-                changed_shapes(labels=lambda h, w, n, k: (n, 1), scores=lambda h, w, n, k: (n, 1)),
-                PHOTO,
-                "Labels and scores have one axis, (count,): labels[i] is a number, not a row that holds one. Only "
-                "masks keep an axis of length 1.",
-            ),
-            Probe(
-                changed_shapes(labels=lambda h, w, n, k: (n, 1)),
-                PHOTO,
-                "Labels have one axis, (count,): labels[i] is a number, not a row that holds one. Only masks keep an "
-                "axis of length 1.",
-            ),
-            Probe(
-                changed_shapes(scores=lambda h, w, n, k: (n, 1)),
-                PHOTO,
-                "Scores have one axis, (count,): scores[i] is a number, not a row that holds one. Only masks keep an "
-                "axis of length 1.",
+            *(
+                Probe(
+                    changed_shapes(**dict.fromkeys(entries, lambda h, w, n, k: (n, 1))),
+                    PHOTO,
+                    f"{' and '.join(entries).capitalize()} have one axis, (count,): {entries[0]}[i] is a number, not a "
+                    "row that holds one. Only masks keep an axis of length 1.",
+                )
+                for entries in (("labels", "scores"), ("labels",), ("scores",))
             ),
             Probe(
                 changed_shapes(boxes=lambda h, w, n, k: (n, k, 4)),

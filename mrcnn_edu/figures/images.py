@@ -30,8 +30,8 @@ def draw_image(axes, image, title: str = "", pixels: bool = False) -> None:
     axes.set_axis_off()
 
 
-def draw_boxes(axes, boxes, kind: str = "prediction", labels=None, width: float = 1.8) -> None:
-    """Boxes (N, 4) xyxy in pixels, in the colour and line of `kind` (a key of PALETTE), with a label each if given."""
+def draw_boxes(axes, boxes, kind: str = "prediction", width: float = 1.8) -> None:
+    """Boxes (N, 4) xyxy in pixels, in the colour and line of `kind` (a key of PALETTE)."""
     if kind not in LINES:
         raise ValueError(f"boxes are of the kind {', '.join(map(repr, LINES))}, not {kind!r}")
     for x1, y1, x2, y2 in as_boxes(boxes):
@@ -41,8 +41,6 @@ def draw_boxes(axes, boxes, kind: str = "prediction", labels=None, width: float 
         if kind == "suppressed":
             axes.plot([x1, x2], [y1, y2], color=PALETTE[kind], linewidth=1)
             axes.plot([x1, x2], [y2, y1], color=PALETTE[kind], linewidth=1)
-    if labels is not None:
-        tag_boxes(axes, boxes, labels, PALETTE[kind])
 
 
 def as_boxes(boxes) -> np.ndarray:
@@ -62,24 +60,24 @@ def tag_boxes(axes, boxes, labels, colour: str) -> None:
         taken = [other.get_window_extent(renderer).padded(PILL) for other in axes.texts if other.get_bbox_patch()]
         words = axes.text(0, 0, str(label), fontsize=9, color=ink_on(colour), bbox=pill)
 
-        def cost(corner, words=words, taken=taken) -> float:
-            words.set(x=corner[0], y=corner[1], ha=corner[2], va=corner[3])
+        corners = [
+            {"x": x1, "y": y1, "ha": "left", "va": "bottom"},
+            {"x": x2, "y": y1, "ha": "right", "va": "bottom"},
+            {"x": x1, "y": y2, "ha": "left", "va": "top"},
+            {"x": x2, "y": y2, "ha": "right", "va": "top"},
+            {"x": x2, "y": y1, "ha": "left", "va": "top"},
+            {"x": x1, "y": y1, "ha": "right", "va": "top"},
+            {"x": x1, "y": y1, "ha": "left", "va": "top"},
+            {"x": x2, "y": y2, "ha": "right", "va": "bottom"},
+        ]
+        costs = []
+        for number, corner in enumerate(corners):
+            words.set(**corner)
             place = words.get_window_extent(renderer).padded(PILL)
             hidden = sum(shared(place, box) / max(box.width * box.height, 1) for box in drawn)
             outside = 1 - shared(place, frame) / (place.width * place.height)
-            return 100 * place.count_overlaps(taken) + 3 * outside + hidden
-
-        corners = [
-            (x1, y1, "left", "bottom"),
-            (x2, y1, "right", "bottom"),
-            (x1, y2, "left", "top"),
-            (x2, y2, "right", "top"),
-            (x2, y1, "left", "top"),
-            (x1, y1, "right", "top"),
-            (x1, y1, "left", "top"),
-            (x2, y2, "right", "bottom"),
-        ]
-        cost(min(corners, key=lambda corner: cost(corner) + 0.03 * corners.index(corner)))
+            costs.append(100 * place.count_overlaps(taken) + 3 * outside + hidden + 0.03 * number)
+        words.set(**corners[int(np.argmin(costs))])
 
 
 def shared(one, other) -> float:

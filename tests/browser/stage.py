@@ -157,6 +157,17 @@ class Stage:
     def bounds(self) -> list[float]:
         return self.kernel.ask("[float(v) for v in explorer.bounds()]")
 
+    def room(self, box) -> tuple[float, float]:
+        """How far to move a box, CSS pixels: toward the side of its bounds that is farther away."""
+        x1, y1, x2, y2 = box
+        left, top, right, bottom = self.bounds()
+        ways = []
+        for low, high, least, most in ((x1, x2, left, right), (y1, y2, top, bottom)):
+            way = max(least - low, most - high, key=abs)
+            assert abs(way) >= 8, "the opening state leaves the box no room to be dragged"
+            ways.append(max(-40, min(40, way * 0.8)))
+        return tuple(ways)
+
     def page_place(self, x: float, y: float) -> tuple[float, float]:
         """A place of the card → of the page."""
         box = self.picture.root.bounding_box()

@@ -183,7 +183,7 @@ def test_the_box_follows_the_hand_without_python(dragged_stage, tmp_path):
     x1, y1, x2, y2 = before = stage.box()
     values = stage.values()
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    by_x, by_y = room(stage, before)
+    by_x, by_y = stage.room(before)
     with stage.kernel.busy(tmp_path):
         stage.press_at(x, y)
         for share in (0.25, 0.5, 1.0):
@@ -195,18 +195,6 @@ def test_the_box_follows_the_hand_without_python(dragged_stage, tmp_path):
     dropped = agreed(stage)
     assert dropped != pytest.approx(before, abs=2)
     assert stage.values() != values, "the controls hold where the box was dropped"
-
-
-def room(stage, box) -> tuple[float, float]:
-    """How far to move a box, CSS pixels: toward the side of its bounds that is farther away."""
-    x1, y1, x2, y2 = box
-    left, top, right, bottom = stage.bounds()
-    ways = []
-    for low, high, least, most in ((x1, x2, left, right), (y1, y2, top, bottom)):
-        way = max(least - low, most - high, key=abs)
-        assert abs(way) >= 8, "the opening state leaves the box no room to be dragged"
-        ways.append(max(-40, min(40, way * 0.8)))
-    return tuple(ways)
 
 
 def agreed(stage) -> list[float]:
@@ -241,7 +229,7 @@ def test_an_edge_and_a_corner_move_alone(dragged_stage, grip, moved):
 def test_arrow_keys_move_the_box_by_one_and_with_shift_by_a_tenth(dragged_stage):
     stage = dragged_stage
     stage.picture.root.focus()
-    way = 1 if room(stage, stage.box())[0] > 0 else -1
+    way = 1 if stage.room(stage.box())[0] > 0 else -1
     key = "ArrowRight" if way > 0 else "ArrowLeft"
     for keys, step in ((key, 1.0), (f"Shift+{key}", 0.1)):
         x1, y1, x2, y2 = stage.sides()
