@@ -11,10 +11,10 @@ from tests.explorers.opened import OPENINGS
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MOVES = 200
 QUEUE = 5  # pictures that may still be drawn after the last move: the one at work, the newest, and room for chance
-# More than this after 200 further moves, and something is kept of every picture: its bytes are 0.1 MiB, drawn it has 4.
-# What is kept grows with each round; what the system gives back late comes and goes, so later rounds may clear it.
+# Were every picture's bytes kept, each round of MOVES would add 10 MiB (Peel) to 40 (Proposals) to the kernel.
+# What the allocators below Python take, and give back late, is up to 5, in one round and not in the next.
 ROUNDS = 4
-MOST_GROWTH = {"kernel": 3, "heap": 2, "nodes": 100, "blobs": 1}
+MOST_GROWTH = {"kernel": 5, "heap": 2, "nodes": 100, "blobs": 1}
 
 
 @pytest.fixture(scope="module", params=OPENINGS)
@@ -141,15 +141,15 @@ def test_two_hundred_hurried_moves_end_in_the_right_picture(stage):
     hurry(stage)
     stage.kernel.run("pause[0] = 0.0")
     hurry(stage)
-    before = stage.memory()
+    held, growing = [stage.memory()], set(MOST_GROWTH)
     for _ in range(ROUNDS):
         hurry(stage)
-        after = stage.memory()
-        grown = {name: after[name] - before[name] for name in before}
-        too_much = [f"{name} {grown[name]:+.1f}" for name, most in MOST_GROWTH.items() if grown[name] > most]
-        if not too_much:
+        held.append(stage.memory())
+        before, after = held[-2:]
+        growing = {name for name in growing if after[name] - before[name] > MOST_GROWTH[name]}
+        if not growing:
             break
-    assert too_much == [], grown
+    assert not growing, f"{' and '.join(sorted(growing))} grew in each round: {held}"
 
 
 def hurry(stage) -> None:
