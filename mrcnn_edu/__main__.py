@@ -125,6 +125,9 @@ def _evaluate(command) -> None:
     command.add_argument("--limit", type=whole(1), help="only the first images")
     _mistake(command, "switch on a classic mistake of the lessons")
     command.add_argument("--class-agnostic", action="store_true", help="count every class as one")
+    command.add_argument(
+        "--proposals", action="store_true", help="instead of AP, the recall of the RPN's proposals, of any class"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.add_argument("--out", metavar="DIR", help="also write detections.json, in COCO's results format")
 

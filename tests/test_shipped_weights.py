@@ -1,12 +1,14 @@
 """What is said of the weights that ship, measured again."""
 
+import re
+
 import pytest
 import torch
 
 from mrcnn_edu.datasets import load_dataset
 from mrcnn_edu.model import load_weights
 from mrcnn_edu.model.weights import SHIPPED, WEIGHTS_FOLDER
-from mrcnn_edu.training import evaluate
+from mrcnn_edu.training import evaluate, proposal_recall
 
 SCORE = 0.5  # the default threshold of `python -m mrcnn_edu predict`
 
@@ -22,6 +24,16 @@ def test_weights_are_small_and_name_their_classes(name):
 def test_lesson_weights_on_500_held_out_scenes():
     scores = evaluate(load_weights("lesson"), load_dataset("shapes", "val"))
     assert scores["segm"]["AP"] >= 0.80
+
+
+def test_proposals_of_the_lesson_weights_are_as_lesson_05_tells(root):
+    found = proposal_recall(load_weights("lesson"), load_dataset("shapes", "val"), limit=200)
+    text = (root / "notebooks" / "05_region_proposals.ipynb").read_text(encoding="utf-8")
+    called = re.search(r"\(objectness at least ½\), ours ([\d.]+)\.", text)
+    reached = re.search(r"of the objects at IoU 0\.7, ours ([\d.]+):", text)
+    assert float(called.group(1)) == pytest.approx(found["called_objects"], abs=0.1)
+    assert float(reached.group(1)) == pytest.approx(found["recall"]["10"]["0.7"], abs=2e-3)
+    assert found["recall"]["200"]["0.7"] >= 0.99
 
 
 def test_lesson_weights_find_the_coins_that_they_never_saw():

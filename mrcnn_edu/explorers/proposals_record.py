@@ -12,6 +12,7 @@ from torch import Tensor
 from mrcnn_edu.explorers.walk import levels
 from mrcnn_edu.model.boxes import box_iou, clip_boxes, decode, grouped_nms, large_enough, resize_boxes
 from mrcnn_edu.model.rpn import MIN_SIDE
+from mrcnn_edu.training.proposal_recall import recall_curve
 
 KEPT, NEVER = -1, -2  # in place of a suppressor: the box is kept; no kept box came to suppress it
 
@@ -114,19 +115,6 @@ class Record:
         """The candidates that fell at `step` (from 0), those with the largest IoU first."""
         fallen = np.flatnonzero(self.suppressor == step)
         return fallen[np.argsort(-self.iou[fallen], kind="stable")]
-
-
-def recall_curve(truth: Tensor, proposals: Tensor) -> np.ndarray:
-    """Best IoU of each true box with the first k proposals, for each k.
-
-    truth      (G, 4) xyxy, pixels
-    proposals  (n, 4) in the same pixels, best first
-    returns    (G, n + 1), column 0 is 0
-    """
-    best = np.zeros((len(truth), len(proposals) + 1), dtype=np.float32)
-    if len(truth) and len(proposals):
-        best[:, 1:] = np.maximum.accumulate(box_iou(truth, proposals).numpy(), axis=1)
-    return best
 
 
 class Run:

@@ -64,6 +64,7 @@ def run(path: Path, timeout: float = 600) -> None:
             kernel_name="python3",
             store_widget_state=False,
             record_timing=False,
+            coalesce_streams=True,  # else chance decides which lines of one cell come as one output
             resources={"metadata": {"path": str(path.parent)}},
         )
         client.execute(env=environment)

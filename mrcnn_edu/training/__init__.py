@@ -1,9 +1,10 @@
-"""Training: the loop, its checkpoints, and COCO evaluation."""
+"""Training: the loop, its checkpoints, and COCO evaluation, recall of the proposals."""
 
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import NonFiniteLossError
 from .evaluation import evaluate
 from .loop import TrainResult, train
+from .proposal_recall import proposal_recall
 from .settings import TrainSettings, learning_rate
 from .tables import read_table
 
@@ -15,6 +16,7 @@ __all__ = [
     "evaluate",
     "learning_rate",
     "load_checkpoint",
+    "proposal_recall",
     "read_table",
     "save_checkpoint",
     "train",

@@ -19,6 +19,7 @@ from .evaluation import METRICS, average_precision, coco_results, detections
 from .loop import CHECKPOINT, train
 from .order import seed_all
 from .pictures import draw_detections
+from .proposal_recall import proposal_recall
 from .recipes import recipe
 from .settings import pick_device
 
@@ -170,11 +171,14 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """python -m mrcnn_edu evaluate"""
     dataset = open_data(options)
     model = _load(options, options.weights or DEFAULT_WEIGHTS.get(options.data))
+    mistake = f", with the mistake {options.mistake}" if options.mistake else ""
+    if options.mistake and break_it(options.mistake).only_training:
+        print(f"{options.mistake} matters only while training: the scores are the same without it", file=sys.stderr)
+    if options.proposals:
+        return _evaluate_proposals(options, model, dataset, mistake)
     agnostic = options.class_agnostic or _one_unknown_class(model, dataset)
     truth, results, seen = dataset.coco(), [], []
     found = detections(model, dataset, truth, options.batch, options.limit, agnostic, progress=sys.stderr.isatty())
-    if options.mistake and break_it(options.mistake).only_training:
-        print(f"{options.mistake} matters only while training: the scores are the same without it", file=sys.stderr)
     with break_it(options.mistake) if options.mistake else nullcontext():
         for of_image, image_id in found:
             results.extend(of_image)
@@ -185,10 +189,27 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(scores))
     else:
-        mistake = f", with the mistake {options.mistake}" if options.mistake else ""
         print(f"{dataset.name}, {len(seen)} images, {len(results)} detections{mistake}")
         for kind, group in scores.items():
             print(f"{kind}  " + "  ".join(f"{name} {value:.3f}" for name, value in group.items()))
+    return 0
+
+
+def _evaluate_proposals(options: argparse.Namespace, model, dataset, mistake: str) -> int:
+    """python -m mrcnn_edu evaluate --proposals"""
+    if options.out:
+        raise ValueError("--out writes detections, and --proposals looks at none: give one of them")
+    with break_it(options.mistake) if options.mistake else nullcontext():
+        found = proposal_recall(model, dataset, options.limit, progress=sys.stderr.isatty())
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print(
+        f"{dataset.name}, {found['images']} images, {found['objects']} objects{mistake}; "
+        f"{found['proposals']:.1f} proposals an image, {found['called_objects']:.1f} of objectness 0.5 or more"
+    )
+    for count, group in found["recall"].items():
+        print(f"{count:>3} best  " + "  ".join(f"recall at IoU {iou} {value:.3f}" for iou, value in group.items()))
     return 0
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from mrcnn_edu.datasets import load_dataset
 from mrcnn_edu.explorers.proposals import Proposals
 from mrcnn_edu.explorers.proposals_panel import reason_rows, recall_words
-from mrcnn_edu.explorers.proposals_record import KEPT, NEVER, Candidates, Record, recall_curve
+from mrcnn_edu.explorers.proposals_record import KEPT, NEVER, Candidates, Record
 from mrcnn_edu.explorers.proposals_view import MAGNIFIER, SHOW, compare, probability
 from mrcnn_edu.model import load_weights
 from mrcnn_edu.model.boxes import box_iou, grouped_nms, nms
@@ -222,7 +222,6 @@ def test_recall_is_that_of_the_boxes_kept_so_far(scene):
         best = box_iou(truth, boxes).amax(1) if step else torch.zeros(len(truth))
         assert np.allclose(view.covered(), best)
         assert recall_words(view)[0] == f"IoU ≥ 0.5: {int((best >= 0.5).sum())} of {len(truth)} found"
-    assert recall_curve(torch.zeros(0, 4), scene.run.proposals).shape == (0, len(scene.run.kept) + 1)
 
 
 def test_missed_objects_are_marked(scene):

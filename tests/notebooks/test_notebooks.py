@@ -67,6 +67,8 @@ def test_it_is_stored_executed_in_order_without_errors_or_warnings(lesson):
         for output in cell.outputs:
             assert output.output_type != "error"
             assert output.get("name") != "stderr", output.text
+        kinds = [output.output_type for output in cell.outputs]
+        assert ("stream", "stream") not in zip(kinds, kinds[1:], strict=False), "cut where chance would have it"
 
 
 def test_it_is_stored_with_every_photograph(lesson):
