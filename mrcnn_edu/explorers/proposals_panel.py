@@ -181,6 +181,8 @@ def recall(sheet: Sheet, view: View) -> None:
             for start, end in ((x, x + 16),) if number == 0 else ((x, x + 6), (x + 10, x + 16)):
                 sheet.line((start, y1 - 23, end, y1 - 23), CURVES[number][1], 2.5)
         sheet.text(x + 22 * known, y1 - 23, line, 12, anchor="lm")
+    if known and len(view.run.kept):
+        sheet.text(RIGHT, y1 - 49, "log scale", 12, fill=PALETTE["faint"], anchor="ra")
     if known and view.step:
         x = along(view, view.step)
         sheet.line((x, y1 - 4, x, y2 + 3), PALETTE["ink"], 1)
@@ -205,8 +207,11 @@ def curve(sheet: Sheet, view: View) -> None:
         y = y2 - share * (y2 - y1)
         sheet.line((x1, y, x2, y), "#DFE5EA", 1)
         sheet.text(x1 - 6, y, name, 12, fill=PALETTE["faint"], anchor="rm")
-    for k in (1, 10, 100):
-        if k < kept * 0.4:
+    for k in (k * power for power in (1, 10, 100, 1000) for k in range(1, 10)):
+        if k <= kept:
+            x = along(view, k)
+            sheet.line((x, y2, x, y2 + 3), PALETTE["faint"], 1)
+        if k in (1, 10, 100) and k < kept * 0.4:
             sheet.text(along(view, k), y2 + 5, f"{k:,}", 12, fill=PALETTE["faint"], anchor="ma")
     sheet.text(x2, y2 + 5, f"{kept:,} kept", 12, fill=PALETTE["faint"], anchor="ra")
     steps = np.unique(np.geomspace(1, kept, 120).round().astype(int))
