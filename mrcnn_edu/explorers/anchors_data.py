@@ -4,8 +4,9 @@ import numpy as np
 
 from mrcnn_edu.explorers.anchors_marks import ALARM, hatch, paragraph
 from mrcnn_edu.explorers.anchors_recall import recall
-from mrcnn_edu.explorers.anchors_state import FRAME, State, counted, share
+from mrcnn_edu.explorers.anchors_state import FRAME, State, share
 from mrcnn_edu.explorers.paint import Sheet
+from mrcnn_edu.explorers.words import counted
 from mrcnn_edu.figures import PALETTE
 
 LEFT = FRAME[0] + FRAME[2] + 24

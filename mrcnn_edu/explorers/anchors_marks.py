@@ -108,13 +108,3 @@ def paragraph(sheet: Sheet, x, y, width, words: str, size=12.5, fill=PALETTE["in
         sheet.text(x, y, line, size, fill=fill)
         y += size * 1.3
     return y + 2
-
-
-def key(sheet: Sheet, x: float, y: float, entries, gap: float = 20) -> float:
-    """A legend in one line: entries (mark, words), each mark a function of (sheet, x, y) that is 24 wide. Returns
-    where it ends."""
-    for mark, words in entries:
-        mark(sheet, x, y)
-        sheet.text(x + 30, y, words, 12, anchor="lm")
-        x += 30 + sheet.length(words, 12) + gap
-    return x

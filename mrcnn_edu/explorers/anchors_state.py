@@ -8,6 +8,7 @@ from PIL import Image
 from mrcnn_edu.explorers.anchors_marks import photograph, scaled, wide_window
 from mrcnn_edu.explorers.anchors_recall import AnchorSet, Best, BoxSet, as_the_model_sees, recall
 from mrcnn_edu.explorers.paint import Window
+from mrcnn_edu.explorers.words import counted
 
 FRAME = (16, 84, 524, 456)  # of the picture: x, y, width, height on the card
 MARGIN = 34  # CSS pixels around the picture, so that anchors which stick out are seen to
@@ -94,11 +95,6 @@ def written(value: float, *thresholds: float) -> str:
     if any(np.float32(value) < np.float32(threshold) <= np.float32(rounded) for threshold in thresholds):
         rounded -= 0.01
     return f"{rounded:.2f}"
-
-
-def counted(count: int, thing: str) -> str:
-    """1, "box" → "1 box"; 3, "box" → "3 boxes"."""
-    return f"{count:,} {thing}{'' if count == 1 else 'es' if thing.endswith('x') else 's'}"
 
 
 def title(state: State) -> str:

@@ -6,12 +6,12 @@ from mrcnn_edu.explorers.anchors_marks import (
     flat,
     frame_off,
     hatch,
-    key,
     paragraph,
     pill,
     pill_width,
 )
 from mrcnn_edu.explorers.anchors_state import FRAME, State, reading, sizes_of, title, written
+from mrcnn_edu.explorers.keys import Mark, frame, key, stroke
 from mrcnn_edu.explorers.paint import DASHES, Sheet
 from mrcnn_edu.figures import PALETTE
 
@@ -133,14 +133,14 @@ def meet(box, other) -> bool:
 def legend(sheet: Sheet, state: State) -> None:
     """What the marks mean, under the picture; and the cell's anchors where they are too many to label."""
     y = FRAME[1] + FRAME[3] + 16
-    entries = [(cell_mark, "anchors of the cell")]
+    entries = [(frame(PALETTE["anchor"], 2.8, DASHES["anchor"], PALETTE["ink"]), "anchors of the cell")]
     if len(state.found.iou):
         entries += [
-            (object_mark, "object"),
-            (best_mark, "its best anchor, IoU"),
+            (stroke(PALETTE["ground truth"], 2.8), "object"),
+            (frame(PALETTE["anchor"], 1.7, BEST, "#FFFFFF"), "its best anchor, IoU"),
+            (MISSED, f"missed: IoU < {state.threshold:g}"),
         ]
-        entries += [(missed_mark, f"missed: IoU < {state.threshold:g}")]
-    key(sheet, 16, y, entries, 14)
+    key(sheet, 16, y, entries, gap=12)
     if state.anchors.per_cell > LABELLED:
         sizes, words = sizes_of(state.cell_anchors), f"The cell's {state.anchors.per_cell} anchors: "
         fitting = len(sizes)
@@ -150,22 +150,10 @@ def legend(sheet: Sheet, state: State) -> None:
         sheet.text(16, y + 20, words + ", ".join(sizes[:fitting]) + rest, 12, anchor="lm")
 
 
-def cell_mark(sheet: Sheet, x, y) -> None:
-    """The line of the chosen cell's anchors for a legend."""
-    sheet.box((x, y - 7, x + 22, y + 7), PALETTE["anchor"], 2.8, DASHES["anchor"], PALETTE["ink"])
-
-
-def object_mark(sheet: Sheet, x, y) -> None:
-    """The line of objects for a legend."""
-    sheet.line((x, y, x + 22, y), PALETTE["ground truth"], 2.8)
-
-
-def best_mark(sheet: Sheet, x, y) -> None:
-    """The line of best anchors for a legend."""
-    sheet.box((x, y - 7, x + 22, y + 7), PALETTE["anchor"], 1.7, BEST, "#FFFFFF")
-
-
 def missed_mark(sheet: Sheet, x, y) -> None:
-    """A hatched box for a legend."""
+    """An object that no anchor of the picture reaches."""
     hatch(sheet, (x, y - 7, x + 22, y + 7), ALARM)
     sheet.box((x, y - 7, x + 22, y + 7), PALETTE["ground truth"], 2, halo=None)
+
+
+MISSED = Mark(22, missed_mark)

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from mrcnn_edu.explorers.deltas_words import formula
+from mrcnn_edu.explorers.keys import key, stroke
 from mrcnn_edu.explorers.paint import Sheet, mix, subscripts
 from mrcnn_edu.figures import PALETTE
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO, decode
@@ -50,16 +51,11 @@ def left(sheet: Sheet, x: float, y: float, formula: str, size: float, colour: st
 
 def legend(sheet: Sheet) -> None:
     """What the lines mean."""
-    x, y = FRAME[0], FRAME[1] + FRAME[3] + 70
     entries = (
-        ("anchor a", PALETTE["anchor"], True),
-        ("box b: drag it, or click the object", PALETTE["prediction"], False),
+        (stroke(PALETTE["anchor"], 3.5, (9, 4)), "anchor a"),
+        (stroke(PALETTE["prediction"], 3.5), "box b: drag it, or click the object"),
     )
-    for words, colour, dashed in entries:
-        for piece in ((x, x + 9), (x + 13, x + 22)) if dashed else ((x, x + 22),):
-            sheet.line((piece[0], y, piece[1], y), colour, 3.5)
-        sheet.text(x + 29, y, words, 12, anchor="lm")
-        x += 50 + sheet.length(words, 12)
+    key(sheet, FRAME[0], FRAME[1] + FRAME[3] + 70, entries)
 
 
 def headings(sheet: Sheet, weights: tuple[float, ...]) -> None:

@@ -21,8 +21,9 @@ from mrcnn_edu.explorers.deltas_backdrop import (
     left,
     spot,
 )
-from mrcnn_edu.explorers.deltas_words import State, finding, rows, short, signed, title
+from mrcnn_edu.explorers.deltas_words import State, finding, rows, short, title
 from mrcnn_edu.explorers.paint import DASHES, Sheet
+from mrcnn_edu.explorers.words import signed
 from mrcnn_edu.figures import PALETTE
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mrcnn_edu.explorers.paint import Window
+from mrcnn_edu.explorers.words import signed
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO, centres_and_sides, encode
 
 NAMES = ("dx", "dy", "dw", "dh")
@@ -80,12 +81,6 @@ def finding(state: State) -> str:
 def ratio(t: float) -> str:
     """e^t, as far as decode goes."""
     return f"{math.exp(min(t, MAX_LOG_RATIO)):.2f}"
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """+0.125, −0.125, and 0.000 without a sign."""
-    text = f"{abs(value):.{digits}f}"
-    return text if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"
 
 
 def short(pixels: float) -> str:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.explorers.anchors_recall import AnchorSet, as_the_model_sees
-from mrcnn_edu.explorers.anchors_state import counted, written
+from mrcnn_edu.explorers.anchors_state import written
 from mrcnn_edu.explorers.walk import level_name
+from mrcnn_edu.explorers.words import counted
 from mrcnn_edu.model.boxes import box_iou
 from mrcnn_edu.model.losses import anchor_labels
 from mrcnn_edu.model.matching import match, sample

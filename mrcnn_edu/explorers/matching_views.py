@@ -1,9 +1,11 @@
 """What the explorer of matching draws: the marks over the picture on the left, the counts on the right."""
 
+import numpy as np
 from PIL import Image
 
 from mrcnn_edu.explorers.anchors_marks import ALARM, flat, frame_off, hatch, paragraph, photograph, pill
 from mrcnn_edu.explorers.anchors_state import FRAME
+from mrcnn_edu.explorers.keys import Mark, frame, key, stroke
 from mrcnn_edu.explorers.matching_marks import LEAST, Layout, glyph, ring, set_ground, set_marks
 from mrcnn_edu.explorers.matching_state import (
     FORCED,
@@ -165,9 +167,14 @@ def mark(sheet: Sheet, x: float, y: float, kind: int, ringed: bool = False) -> N
     if ringed:
         faces.append(ring(round(20 * SCALE)))
     for face in faces:
-        picture = Image.fromarray(face)
-        corner = round(x * SCALE - picture.width / 2), round(y * SCALE - picture.height / 2)
-        sheet.image.paste(picture, corner, picture)
+        stamp(sheet, x, y, face)
+
+
+def stamp(sheet: Sheet, x: float, y: float, face: np.ndarray) -> None:
+    """Put a small picture, (h, w, 4) in card pixels, onto the card, its middle at (x, y)."""
+    picture = Image.fromarray(face)
+    corner = round(x * SCALE - picture.width / 2), round(y * SCALE - picture.height / 2)
+    sheet.image.paste(picture, corner, picture)
 
 
 def table(sheet: Sheet, state: State) -> None:
@@ -271,20 +278,20 @@ def ink_of_alarm() -> str:
 
 def legend(sheet: Sheet, layout: Layout) -> None:
     """What the marks mean, under the picture."""
-    x = 16
-    for kind in (POSITIVE, FORCED, IGNORED, NEGATIVE):
-        mark(sheet, x + 8, FOOT, kind)
-        words = "negative (too many to draw)" if kind == NEGATIVE and layout.room < LEAST else KINDS[kind]
-        sheet.text(x + 20, FOOT, words, 12, anchor="lm")
-        x += 20 + sheet.length(words, 12) + 9
-    ringed = Image.fromarray(ring(round(14 * SCALE)))
-    sheet.image.paste(
-        ringed, (round((x + 8) * SCALE - ringed.width / 2), round(FOOT * SCALE - ringed.height / 2)), ringed
-    )
-    sheet.text(x + 22, FOOT, "sampled", 12, anchor="lm")
-    x += 22 + sheet.length("sampled", 12) + 9
-    sheet.line((x, FOOT, x + 20, FOOT), PALETTE["ground truth"], 2.8)
-    sheet.text(x + 25, FOOT, "object", 12, anchor="lm")
-    x += 25 + sheet.length("object", 12) + 9
-    sheet.box((x, FOOT - 6, x + 20, FOOT + 6), PALETTE["anchor"], 2, (4, 3), PALETTE["ink"])
-    sheet.text(x + 27, FOOT, "chosen", 12, anchor="lm")
+    drawn = {kind: KINDS[kind] for kind in (POSITIVE, FORCED, IGNORED, NEGATIVE)}
+    if layout.room < LEAST:
+        drawn[NEGATIVE] = "negative (too many to draw)"
+    small = round(14 * SCALE)
+    entries = [(face(glyph(kind, 1.0, 1.0, small)), words) for kind, words in drawn.items()]
+    entries += [
+        (face(ring(small)), "sampled"),
+        (stroke(PALETTE["ground truth"], 2.8, long=20), "object"),
+        (frame(PALETTE["anchor"], 2, (4, 3), PALETTE["ink"], size=(20, 12)), "chosen"),
+    ]
+    key(sheet, 16, FOOT, entries, gap=9)
+
+
+def face(picture: np.ndarray) -> Mark:
+    """A mark of the picture, in the key."""
+    width = picture.shape[1] / SCALE
+    return Mark(width, lambda sheet, x, y: stamp(sheet, x + width / 2, y, picture))

@@ -4,6 +4,7 @@ import numpy as np
 
 from mrcnn_edu.explorers.paint import Sheet, Window, heat
 from mrcnn_edu.explorers.walk import Walk
+from mrcnn_edu.explorers.words import signed
 from mrcnn_edu.figures import PALETTE
 
 PANEL = (576, 112, 328, 444)
@@ -30,12 +31,6 @@ def size(box) -> str:
 def moves(deltas) -> str:
     """dx, dy, dw, dh with two digits; what rounds to nothing has no sign."""
     return " ".join(f"{name} {signed(value, 2)}" for name, value in zip(("dx", "dy", "dw", "dh"), deltas, strict=True))
-
-
-def signed(value: float, digits: int) -> str:
-    """A number with its sign; what rounds to nothing has none."""
-    words = f"{value:+.{digits}f}"
-    return words[1:] if float(words) == 0 else words
 
 
 def rows(scene, walk: Walk) -> list[tuple[str, str, str]]:

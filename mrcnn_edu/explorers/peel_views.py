@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from mrcnn_edu.explorers import peel_panel
+from mrcnn_edu.explorers.keys import Mark, dot, key, stroke
 from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, heat, mix
 from mrcnn_edu.explorers.walk import Level, Walk, levels, walk_back
 from mrcnn_edu.figures import INSTANCES, PALETTE, as_array
@@ -22,6 +23,7 @@ FORMULAS = (
 )
 FRAME = (16, 112, 540, 440)
 BREADCRUMB = (16, 12, 888, 28)
+KEY_DASH = (9, 4)
 MOST_PROPOSALS = 150  # drawn at once; more would hide the picture
 
 
@@ -330,44 +332,51 @@ def view_masks(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> 
         )
 
 
+def colour_mark(value: float) -> Mark:
+    """A piece of a feature map, its weakest cell at 0, its strongest at 1."""
+    piece = heat(np.array([[value]]), 0, 1)
+    return Mark(20, lambda sheet, x, y: sheet.picture(piece, (x, y - 6, 20, 13)))
+
+
+def line_of(kind: str, dashed: bool = False, width: float = 3.5) -> Mark:
+    """The line of one of the palette's kinds."""
+    return stroke(PALETTE[kind], width, KEY_DASH if dashed else None)
+
+
+# Of each stage (mark, words, whether it is a mark of the chosen instance).
 LEGENDS = (
-    (("the pixels under the magnifier", "prediction", None),),
-    (("the cell this instance came from", "prediction", None), ("weak", "low", "map"), ("strong", "high", "map")),
+    ((line_of("prediction"), "the pixels under the magnifier", True),),
     (
-        ("this instance's anchor", "anchor", "anchor"),
-        ("the others of its cell", "anchor", "thin dashes"),
-        ("the cell's corner", "prediction", "dot"),
+        (line_of("prediction"), "the cell this instance came from", True),
+        (colour_mark(0.0), "weak", False),
+        (colour_mark(1.0), "strong", False),
     ),
-    (("anchor", "anchor", "anchor"), ("its proposal", "proposal", None), ("other proposals", "proposal", "thin")),
-    (("proposal", "proposal", "proposal"), ("final box", "prediction", None)),
-    (("chosen instance", "prediction", None), ("colours tell instances apart, not classes", None, None)),
+    (
+        (line_of("anchor", dashed=True), "this instance's anchor", True),
+        (line_of("anchor", dashed=True, width=1.5), "the others of its cell", True),
+        (dot(PALETTE["prediction"], 5), "the cell's corner", True),
+    ),
+    (
+        (line_of("anchor", dashed=True), "anchor", True),
+        (line_of("proposal"), "its proposal", True),
+        (line_of("proposal", width=1.5), "other proposals", False),
+    ),
+    ((line_of("proposal", dashed=True), "proposal", True), (line_of("prediction"), "final box", True)),
+    ((line_of("prediction"), "chosen instance", True), (None, "colours tell instances apart, not classes", False)),
 )
-WALK_LEGEND = (("anchor", "anchor", "anchor"), ("proposal", "proposal", None), ("box", "prediction", None))
+WALK_LEGEND = (
+    (line_of("anchor", dashed=True), "anchor"),
+    (line_of("proposal"), "proposal"),
+    (line_of("prediction"), "box"),
+)
 
 
 def legend(sheet: Sheet, stage: int, walk: Walk | None) -> None:
     """What the marks mean, under the picture and under the walk's small pictures."""
     y = FRAME[1] + FRAME[3] + 24
-    key(sheet, FRAME[0], y, [entry for entry in LEGENDS[stage] if walk is not None or entry[1] is None])
+    key(sheet, FRAME[0], y, [(mark, words) for mark, words, own in LEGENDS[stage] if walk is not None or not own])
     if walk is not None:
         key(sheet, peel_panel.PANEL[0] + 4, y, WALK_LEGEND)
-
-
-def key(sheet: Sheet, x: float, y: float, entries) -> float:
-    """Entries (words, kind, style), one beside the other; returns where the last one ends."""
-    for words, kind, style in entries:
-        if style == "map":
-            sheet.picture(heat(np.array([[0.0 if kind == "low" else 1.0]]), 0, 1), (x, y - 6, 20, 13))
-        elif style == "dot":
-            sheet.dot(x + 10, y, 5, PALETTE[kind])
-        elif kind is not None:
-            width = 1.5 if "thin" in (style or "") else 3.5
-            for piece in ((x, x + 22),) if style in (None, "thin") else ((x, x + 9), (x + 13, x + 22)):
-                sheet.line((piece[0], y, piece[1], y), PALETTE[kind], width)
-        x += 0 if kind is None else 29
-        sheet.text(x, y, words, 12, anchor="lm")
-        x += sheet.length(words, 12) + 22
-    return x - 22
 
 
 VIEWS = (view_pixels, view_features, view_anchors, view_proposals, view_boxes, view_masks)

@@ -3,9 +3,11 @@
 import numpy as np
 from PIL import Image
 
+from mrcnn_edu.explorers.keys import stroke
 from mrcnn_edu.explorers.paint import SCALE, Sheet
 from mrcnn_edu.explorers.proposals_picture import STRONG, UNTOUCHED, cross, magnifier
-from mrcnn_edu.explorers.proposals_view import FOUND, View, compare, count, probability
+from mrcnn_edu.explorers.proposals_view import FOUND, View, compare, probability
+from mrcnn_edu.explorers.words import counted
 from mrcnn_edu.figures import PALETTE
 
 LEFT, RIGHT = 552, 904
@@ -174,12 +176,11 @@ def recall(sheet: Sheet, view: View) -> None:
     x1, y1, _, y2 = RECALL
     words = recall_words(view)
     known = len(words) == 2
-    sheet.text(LEFT, y1 - 50, f"Recall of the {count(view.step, 'box', 'boxes')} kept so far", 13, "bold")
+    sheet.text(LEFT, y1 - 50, f"Recall of the {counted(view.step, 'box')} kept so far", 13, "bold")
     for number, line in enumerate(words):
         x = LEFT + 182 * number
         if known:
-            for start, end in ((x, x + 16),) if number == 0 else ((x, x + 6), (x + 10, x + 16)):
-                sheet.line((start, y1 - 23, end, y1 - 23), CURVES[number][1], 2.5)
+            stroke(CURVES[number][1], 2.5, None if number == 0 else (6, 4), 16).draw(sheet, x, y1 - 23)
         sheet.text(x + 22 * known, y1 - 23, line, 12, anchor="lm")
     if known and len(view.run.kept):
         sheet.text(RIGHT, y1 - 49, "log scale", 12, fill=PALETTE["faint"], anchor="ra")

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from mrcnn_edu.explorers.keys import Mark, frame, key, stroke
 from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, mix
 from mrcnn_edu.explorers.proposals_view import FOUND, FRAME, MAGNIFIER, MOST_FALLEN, MOST_WAITING, View, probability
 from mrcnn_edu.figures import PALETTE
@@ -153,41 +154,32 @@ def magnifier(sheet: Sheet, view: View, cache: dict) -> None:
 
 def legend(sheet: Sheet, view: View) -> None:
     """What the lines mean, and how many boxes are not drawn."""
-    x, y = FRAME[0], FRAME[1] + FRAME[3] + 16
     entries = []
     if view.chosen is not None and not view.calm:
-        entries += [("chosen", STRONG, None, 3.5), ("suppressed now", PALETTE["suppressed"], "cross", 1.5)]
+        entries += [(stroke(STRONG, 3.5), "chosen"), (CROSSED, "suppressed now")]
         if len(view.untouched[0]):
-            entries.append(("other level, stays", PALETTE["proposal"], "dots", 1.8))
+            entries.append((frame(PALETTE["proposal"], 1.8, UNTOUCHED, size=SMALL), "other level, stays"))
     sure, unsure = by_score(view)
     if len(sure):
-        entries.append((f"kept ({len(sure):,})", PALETTE["proposal"], (9, 4), 2.5))
+        entries.append((stroke(PALETTE["proposal"], 2.5, (9, 4)), f"kept ({len(sure):,})"))
     if len(unsure):
-        entries.append((f"kept, objectness < ½ ({len(unsure):,})", PALETTE["proposal"], "faint", 0.7))
+        faint = frame(PALETTE["proposal"], 0.7, FAINT_DASH, size=SMALL)
+        entries.append((faint, f"kept, objectness < ½ ({len(unsure):,})"))
     best = view.covered()
     if best is not None and (best < FOUND).any():
         words = "missed" if view.last else "true, not covered yet"
-        entries.append((f"{words} ({int((best < FOUND).sum())})", PALETTE["ground truth"], None, 2.5))
+        entries.append((stroke(PALETTE["ground truth"]), f"{words} ({int((best < FOUND).sum())})"))
     if view.show == "all boxes" and len(view.fallen):
-        entries.append((some("suppressed before", view.fallen, MOST_FALLEN), FAINT, None, 1.2))
+        entries.append((stroke(FAINT, 1.2), some("suppressed before", view.fallen, MOST_FALLEN)))
     if len(view.waiting) and (view.show == "all boxes" or view.step == 0):
         words = "beyond top-n" if view.last else "waiting"
-        entries.append((some(words, view.waiting, MOST_WAITING), WAITING, None, 1.2))
-    for words, colour, style, width in entries:
-        length = 28 + sheet.length(words, 12)
-        if x + length > FRAME[0] + FRAME[2] + 4:
-            x, y = FRAME[0], y + 17
-        if style == "cross":
-            cross(sheet, (x + 3, y - 6, x + 19, y + 6), width)
-        elif style == "dots":
-            sheet.box((x + 3, y - 6, x + 19, y + 6), colour, width, UNTOUCHED, halo=None)
-        elif style == "faint":
-            sheet.box((x + 3, y - 6, x + 19, y + 6), colour, width, FAINT_DASH, halo=None)
-        else:
-            for piece in ((x, x + 22),) if style is None else ((x, x + 9), (x + 13, x + 22)):
-                sheet.line((piece[0], y, piece[1], y), colour, width)
-        sheet.text(x + 28, y, words, 12, anchor="lm")
-        x += length + 16
+        entries.append((stroke(WAITING, 1.2), some(words, view.waiting, MOST_WAITING)))
+    x, y, width, height = FRAME
+    key(sheet, x, y + height + 16, entries, right=x + width + 4)
+
+
+SMALL = (18, 12)  # a box in the key
+CROSSED = Mark(SMALL[0], lambda sheet, x, y: cross(sheet, (x, y - SMALL[1] / 2, x + SMALL[0], y + SMALL[1] / 2), 1.5))
 
 
 def some(words: str, boxes, most: int) -> str:

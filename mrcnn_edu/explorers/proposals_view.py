@@ -7,6 +7,7 @@ from PIL import Image
 
 from mrcnn_edu.explorers.paint import Window
 from mrcnn_edu.explorers.proposals_record import KEPT, NEVER, Run
+from mrcnn_edu.explorers.words import counted
 
 FRAME = (16, 84, 520, 396)
 MAGNIFIER = (552, 84, 176, 176)
@@ -121,18 +122,13 @@ def title(view: View) -> str:
     if not len(run.candidates):
         return f"No box reaches the objectness of {run.settings[0]:.2f}: nothing is proposed"
     if view.step == 0:
-        return f"Before NMS: {count(len(run.candidates), 'box', 'boxes')} from {len(run.stages.anchors):,} anchors"
+        return f"Before NMS: {counted(len(run.candidates), 'box')} from {len(run.stages.anchors):,} anchors"
     if view.last:
-        return f"All steps done: {count(kept, 'proposal')} kept of {count(len(run.candidates), 'box', 'boxes')}"
+        return f"All steps done: {counted(kept, 'proposal')} kept of {counted(len(run.candidates), 'box')}"
     fell = len(view.victims)
     return f"Step {view.step} of {kept}: the best box left, on {view.level(view.chosen)}, suppresses " + (
         f"{fell} of the others" if fell else "no other"
     )
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """1 box, 2 boxes."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def compare(iou: float, threshold: float) -> str:
@@ -163,9 +159,7 @@ def finding(view: View) -> str:
         dropped = int((run.record.suppressor >= 0).sum())
         words = f"NMS suppressed {dropped:,}. "
         if beyond:
-            words += (
-                f"{count(beyond, 'more box', 'more boxes')} survived it, but only the best {len(run.kept):,} stay. "
-            )
+            words += f"{counted(beyond, 'more box')} survived it, but only the best {len(run.kept):,} stay. "
         return words + "These are what the box head looks at."
     threshold = run.settings[3]
     words = f"{probability(view.score(view.chosen))} is the highest objectness left. "
@@ -173,7 +167,7 @@ def finding(view: View) -> str:
     if len(view.untouched[0]):
         others = ", ".join(dict.fromkeys(view.level(b) for b in view.untouched[0]))
         words += (
-            f"{count(len(view.untouched[0]), 'box', 'boxes')} of {others} overlap{'s' * (len(view.untouched[0]) == 1)} "
+            f"{counted(len(view.untouched[0]), 'box')} of {others} overlap{'s' * (len(view.untouched[0]) == 1)} "
             "as much, but NMS compares only boxes of one level: not touched."
         )
     return words

@@ -6,7 +6,8 @@ from itertools import product
 import numpy as np
 from PIL import Image
 
-from mrcnn_edu.explorers.paint import SCALE, Sheet, Window, dashes, heat
+from mrcnn_edu.explorers.keys import dot, key, stroke
+from mrcnn_edu.explorers.paint import SCALE, Sheet, Window, heat
 from mrcnn_edu.explorers.roi_align_reading import Reading
 from mrcnn_edu.figures import PALETTE
 
@@ -195,18 +196,13 @@ def gap(places) -> float:
 def legend(sheet: Sheet, aligned: bool) -> None:
     """What the lines in the grid mean."""
     y = GRID[1] + GRID[3] + 13
-    x = GRID[0]
-    for words, colour, dash in (
-        ("region", ROI, None),
-        ("RoIPool: its cells", POOL, POOL_DASH),
-        ("in the bin", POOL, BIN_DASH),
-    ):
-        for piece in dashes((x, y), (x + 22, y), dash):
-            sheet.line(piece, colour, 2.5)
-        sheet.text(x + 27, y, words, 12, anchor="lm")
-        x += 27 + sheet.length(words, 12) + 12
-    sheet.dot(x + 3, y, 3, PALETTE["ink"])
-    sheet.text(x + 10, y, "samples", 12, anchor="lm")
+    entries = (
+        (stroke(ROI), "region"),
+        (stroke(POOL, dash=POOL_DASH), "RoIPool: its cells"),
+        (stroke(POOL, dash=BIN_DASH), "in the bin"),
+        (dot(PALETTE["ink"], 3), "samples"),
+    )
+    key(sheet, GRID[0], y, entries, gap=12)
     where = "where the region lies" if aligned else "half a cell right of and below the region"
     words = f"aligned {'on' if aligned else 'off'}: bins lie {where}."
     sheet.text(GRID[0], y + 17, words, 12, fill=PALETTE["faint"], anchor="lm")

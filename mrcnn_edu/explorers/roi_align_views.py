@@ -5,7 +5,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from mrcnn_edu.explorers.paint import SCALE, Sheet, Window, dashes, heat
+from mrcnn_edu.explorers.keys import key, stroke
+from mrcnn_edu.explorers.paint import SCALE, Sheet, Window, heat
 from mrcnn_edu.explorers.roi_align_grid import (
     ALIGN,
     MOST_ROWS,
@@ -179,12 +180,8 @@ def strip(sheet: Sheet, values: dict, names, top: float) -> None:
 
 def curve_legend(sheet: Sheet, x: float, y: float) -> None:
     """Names of the three curves, each in its line."""
-    for name, words in (("pool", "RoIPool"), ("align", "RoIAlign"), ("fine", "RoIAlign with 8 × 8 samples a bin")):
-        colour, width, dash = CURVES[name]
-        for piece in dashes((x, y), (x + 22, y), dash):
-            sheet.line(piece, colour, width)
-        sheet.text(x + 27, y, words, 12, anchor="lm")
-        x += 27 + sheet.length(words, 12) + 16
+    names = {"pool": "RoIPool", "align": "RoIAlign", "fine": "RoIAlign with 8 × 8 samples a bin"}
+    key(sheet, x, y, [(stroke(*CURVES[name]), words) for name, words in names.items()])
 
 
 def glide_words(values: dict) -> str:

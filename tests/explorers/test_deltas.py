@@ -11,7 +11,8 @@ from PIL import Image
 
 from mrcnn_edu.explorers.deltas import NAMES, SIDES, WEIGHTS, Deltas
 from mrcnn_edu.explorers.deltas_backdrop import FRAME
-from mrcnn_edu.explorers.deltas_words import bare, rows, signed
+from mrcnn_edu.explorers.deltas_words import bare, rows
+from mrcnn_edu.explorers.words import signed
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO, decode, encode
 from tests.explorers.opened import sample
 

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from mrcnn_edu.explorers import peel_panel, peel_views
+from mrcnn_edu.explorers.keys import key
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.explorers.peel import Peel
 from mrcnn_edu.explorers.peel_panel import PANEL
@@ -130,12 +131,6 @@ def test_no_picture_is_refused():
 
 @pytest.mark.parametrize("stage", range(len(peel_views.STAGES)))
 def test_the_two_keys_under_the_card_do_not_meet(stage):
-    sheet = Sheet(920, 600)
-    ends = peel_views.key(sheet, peel_views.FRAME[0], 20, peel_views.LEGENDS[stage])
-    assert ends <= peel_panel.PANEL[0]
-    assert peel_views.key(sheet, peel_panel.PANEL[0] + 4, 20, peel_views.WALK_LEGEND) <= 920 - 4
-
-
-@pytest.mark.parametrize("value, words", [(0.004, "0.00"), (-0.004, "0.00"), (-0.006, "-0.01"), (0.06, "+0.06")])
-def test_what_rounds_to_nothing_has_no_sign(value, words):
-    assert peel_panel.signed(value, 2) == words
+    sheet, (left, right) = Sheet(920, 600), (peel_views.FRAME[0], peel_panel.PANEL[0])
+    assert key(sheet, left, 20, [entry[:2] for entry in peel_views.LEGENDS[stage]]) <= right
+    assert key(sheet, right + 4, 20, peel_views.WALK_LEGEND) <= 920 - 4
