@@ -73,6 +73,7 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
     layer.image.paste(ground(reading, inner, low, high))
     bins(layer, reading, inner, chosen)
     pool_boxes(layer, reading, inner, chosen)
+    neighbours(layer, reading, inner, chosen)
     if inner.zoom >= WRITTEN and reading.bins <= MOST_NUMBERED:
         cell_values(layer, reading, inner, low, high)
     samples(layer, reading, inner, chosen)
@@ -114,7 +115,7 @@ def cell_lines(sheet: Sheet, reading: Reading, window: Window) -> None:
 
 
 def cell_values(sheet: Sheet, reading: Reading, window: Window, low: float, high: float) -> None:
-    """The value of each cell, at its middle, with a pale rim against the lines that cross it."""
+    """The value of each cell, at its middle, with a pale rim against the lines under it."""
     left, top, right, bottom = shown(reading, window)
     values = reading.map[top:bottom, left:right].tolist()
     for r, c in product(range(top, bottom), range(left, right)):
@@ -160,8 +161,26 @@ def pool_boxes(sheet: Sheet, reading: Reading, window: Window, chosen) -> None:
     sheet.box(window.place(reading.pool_box()), POOL, 2.5, POOL_DASH)
 
 
+def written_out(terms: list, window: Window) -> bool:
+    """Whether the samples of a bin are so few, and their cells so large, that each is explained."""
+    return len(terms) <= MOST_ROWS and window.zoom >= 14
+
+
+def neighbours(sheet: Sheet, reading: Reading, window: Window, chosen) -> None:
+    """Lines from the samples of the chosen bin to their four cells. They lie under the values, to which they lead."""
+    terms = reading.terms(*chosen)
+    if not written_out(terms, window):
+        return
+    for term in terms:
+        start = window.place((term["at"][1], term["at"][0]) * 2)[:2]
+        for row, column in product(term["rows"], term["columns"]):
+            end = window.place((column + 0.5, row + 0.5) * 2)[:2]
+            sheet.line((*start, *end), ALIGN, 1)
+            sheet.dot(*end, 2, ALIGN)
+
+
 def samples(sheet: Sheet, reading: Reading, window: Window, chosen) -> None:
-    """All samples as dots; those of the chosen bin with a number and lines to their four cells."""
+    """All samples as dots; those of the chosen bin strong, and numbered where each is explained."""
     ys, xs = reading.places(0), reading.places(1)
     small = 2.2 if ys.numel() * xs.numel() <= 400 else 1.4
     apart = window.zoom * min(gap(ys), gap(xs))
@@ -170,17 +189,9 @@ def samples(sheet: Sheet, reading: Reading, window: Window, chosen) -> None:
             px, py, _, _ = window.place((x, y, x, y))
             sheet.dot(px, py, small, PALETTE["ink"])
     terms = reading.terms(*chosen)
-    if len(terms) <= MOST_ROWS and window.zoom >= 14:
-        for term in terms:
-            start = window.place((term["at"][1], term["at"][0]) * 2)[:2]
-            for row in term["rows"]:
-                for column in term["columns"]:
-                    end = window.place((column + 0.5, row + 0.5) * 2)[:2]
-                    sheet.line((*start, *end), ALIGN, 1)
-                    sheet.dot(*end, 2, ALIGN)
     for count, term in enumerate(terms):
         px, py, _, _ = window.place((term["at"][1], term["at"][0]) * 2)
-        if len(terms) <= MOST_ROWS and window.zoom >= 14:
+        if written_out(terms, window):
             sheet.dot(px, py, 8, ALIGN, "#FFFFFF")
             sheet.text(px, py, str(count + 1), 12, "bold", "#FFFFFF", anchor="mm")
         else:
