@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrcnn_edu.explorers.anchors_marks import ALARM, hatch, paragraph
+from mrcnn_edu.explorers.anchors_marks import ALARM, hatch
 from mrcnn_edu.explorers.anchors_recall import recall
 from mrcnn_edu.explorers.anchors_state import FRAME, State, share
 from mrcnn_edu.explorers.paint import Sheet
@@ -21,7 +21,7 @@ def view_recall(sheet: Sheet, state: State) -> None:
     sheet.text(LEFT, 14, f"Recall on {state.data_name}", 16, "bold")
     pictures = f"{counted(state.data.pictures, 'picture')}, {counted(boxes, 'box')}. "
     reach = "Which share has an anchor that overlaps it enough?" if boxes else "Without boxes there is no recall."
-    paragraph(sheet, LEFT, 40, 904 - LEFT, pictures + reach, 12.5, fill=PALETTE["faint"])
+    sheet.paragraph(LEFT, 40, 904 - LEFT, pictures + reach, 12.5, fill=PALETTE["faint"])
     anchor_count(sheet, state, LEFT, 270)
     if not boxes:
         return

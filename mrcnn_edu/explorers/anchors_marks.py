@@ -1,4 +1,4 @@
-"""Marks on the card that the explorers of anchors share: dashed boxes, hatching, frames that cut off, legends."""
+"""Marks on the card that the explorers of anchors share: hatching, pills, frames that cut off."""
 
 from functools import cache, lru_cache
 
@@ -87,24 +87,3 @@ def pill(sheet: Sheet, x, y, words: str, colour: str, frame, size=12) -> None:
 def pill_width(words: str, size=12) -> float:
     """Width of a label with its pill, CSS pixels."""
     return pill_picture(words, "#000000", size)[0].width / SCALE
-
-
-@lru_cache(4096)
-def wrapped(words: str, width: float, size: float) -> tuple[str, ...]:
-    """Words broken into lines of at most `width` CSS pixels; remembered, because measuring takes long."""
-    found, line = [], ""
-    for word in words.split():
-        longer = f"{line} {word}".strip()
-        if line and font("regular", size).getlength(longer) / SCALE > width:
-            found.append(line)
-            longer = word
-        line = longer
-    return (*found, line)
-
-
-def paragraph(sheet: Sheet, x, y, width, words: str, size=12.5, fill=PALETTE["ink"]) -> float:
-    """Words in lines of at most `width`; returns where the next paragraph begins."""
-    for line in wrapped(words, width, size):
-        sheet.text(x, y, line, size, fill=fill)
-        y += size * 1.3
-    return y + 2

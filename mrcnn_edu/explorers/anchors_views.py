@@ -6,7 +6,6 @@ from mrcnn_edu.explorers.anchors_marks import (
     flat,
     frame_off,
     hatch,
-    paragraph,
     pill,
     pill_width,
 )
@@ -24,7 +23,7 @@ def draw(sheet: Sheet, state: State) -> None:
     view_picture(sheet, state)
     frame_off(sheet, FRAME)
     sheet.text(16, 14, title(state), 16, "bold")
-    paragraph(sheet, 16, 40, FRAME[2], reading(state), 12.5, fill=PALETTE["faint"])
+    sheet.paragraph(16, 40, FRAME[2], reading(state), 12.5, fill=PALETTE["faint"])
     legend(sheet, state)
     anchors_data.view_recall(sheet, state)
     anchors_data.view_sides(sheet, state)

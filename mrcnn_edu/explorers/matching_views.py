@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from mrcnn_edu.explorers.anchors_marks import ALARM, flat, frame_off, hatch, paragraph, photograph, pill
+from mrcnn_edu.explorers.anchors_marks import ALARM, flat, frame_off, hatch, photograph, pill
 from mrcnn_edu.explorers.anchors_state import FRAME
 from mrcnn_edu.explorers.keys import Mark, frame, key, stroke
 from mrcnn_edu.explorers.matching_marks import LEAST, Layout, glyph, ring, set_ground, set_marks
@@ -85,7 +85,7 @@ def draw(sheet: Sheet, state: State) -> None:
     chosen_anchor(sheet, state, layout)
     frame_off(sheet, FRAME)
     sheet.text(16, 14, title(state), 16, "bold")
-    paragraph(sheet, 16, 40, FRAME[2], reading(state), 12.5, fill=PALETTE["faint"])
+    sheet.paragraph(16, 40, FRAME[2], reading(state), 12.5, fill=PALETTE["faint"])
     table(sheet, state)
     chosen_panel(sheet, state)
     objects(sheet, state)
@@ -207,7 +207,7 @@ def chosen_panel(sheet: Sheet, state: State) -> None:
     sheet.text(LEFT + 24, CHOSEN + 9, f"The chosen anchor: {KINDS[state.kind]}", 14, "bold", anchor="lm")
     y = CHOSEN + 26
     for sentence in chosen_words(state):
-        y = paragraph(sheet, LEFT, y, RIGHT - LEFT, sentence)
+        y = sheet.paragraph(LEFT, y, RIGHT - LEFT, sentence, 12.5) + 2
 
 
 def objects(sheet: Sheet, state: State) -> None:

@@ -42,6 +42,19 @@ def pixels_of(words: str, weight: str, size: float) -> float:
 
 
 @lru_cache(maxsize=4096)
+def wrapped(words: str, width: float, size: float) -> tuple[str, ...]:
+    """Words broken into lines of at most `width` CSS pixels; remembered, because measuring takes long."""
+    found, line = [], ""
+    for word in words.split():
+        longer = f"{line} {word}".strip()
+        if line and pixels_of(longer, "regular", size) / SCALE > width:
+            found.append(line)
+            longer = word
+        line = longer
+    return (*found, line)
+
+
+@lru_cache(maxsize=4096)
 def letters(words: str, weight: str, size: float, anchor: str, stroke: int = 0) -> tuple[Image.Image, int, int]:
     """Words as a mask to paint through, and where its corner lies relative to the anchor. The same words come again
     in the next picture, and drawing letters is the slowest part of one.
@@ -178,15 +191,12 @@ class Sheet:
             x += self.length(words, size, weight)
         return x
 
-    def paragraph(self, x, y, width, words: str, size=13, fill=PALETTE["ink"]) -> None:
-        """Words broken into lines of at most `width`."""
-        line = ""
-        for word in [*words.split(), None]:
-            longer = f"{line} {word}".strip()
-            if word is None or self.length(longer, size) > width:
-                self.text(x, y, line, size, fill=fill)
-                y, longer = y + size * 1.3, word
-            line = longer
+    def paragraph(self, x, y, width, words: str, size=13, fill=PALETTE["ink"]) -> float:
+        """Words broken into lines of at most `width`; returns where the next line would begin."""
+        for line in wrapped(words, width, size):
+            self.text(x, y, line, size, fill=fill)
+            y += size * 1.3
+        return y
 
     def length(self, words: str, size=13, weight="regular") -> float:
         """Width of words on the card."""
