@@ -282,16 +282,16 @@ def legend(sheet: Sheet, layout: Layout) -> None:
     if layout.room < LEAST:
         drawn[NEGATIVE] = "negative (too many to draw)"
     small = round(14 * SCALE)
-    entries = [(face(glyph(kind, 1.0, 1.0, small)), words) for kind, words in drawn.items()]
+    entries = [(stamped(glyph(kind, 1.0, 1.0, small)), words) for kind, words in drawn.items()]
     entries += [
-        (face(ring(small)), "sampled"),
+        (stamped(ring(small)), "sampled"),
         (stroke(PALETTE["ground truth"], 2.8, long=20), "object"),
         (frame(PALETTE["anchor"], 2, (4, 3), PALETTE["ink"], size=(20, 12)), "chosen"),
     ]
     key(sheet, 16, FOOT, entries, gap=9)
 
 
-def face(picture: np.ndarray) -> Mark:
+def stamped(picture: np.ndarray) -> Mark:
     """A mark of the picture, in the key."""
     width = picture.shape[1] / SCALE
     return Mark(width, lambda sheet, x, y: stamp(sheet, x + width / 2, y, picture))

@@ -343,7 +343,7 @@ def line_of(kind: str, dashed: bool = False, width: float = 3.5) -> Mark:
     return stroke(PALETTE[kind], width, KEY_DASH if dashed else None)
 
 
-# Of each stage (mark, words, whether it is a mark of the chosen instance).
+# Of each stage (mark, words, whether it speaks of the chosen instance and is left out where there is none).
 LEGENDS = (
     ((line_of("prediction"), "the pixels under the magnifier", True),),
     (
@@ -359,7 +359,7 @@ LEGENDS = (
     (
         (line_of("anchor", dashed=True), "anchor", True),
         (line_of("proposal"), "its proposal", True),
-        (line_of("proposal", width=1.5), "other proposals", False),
+        (line_of("proposal", width=1.5), "other proposals", True),
     ),
     ((line_of("proposal", dashed=True), "proposal", True), (line_of("prediction"), "final box", True)),
     ((line_of("prediction"), "chosen instance", True), (None, "colours tell instances apart, not classes", False)),

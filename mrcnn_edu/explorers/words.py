@@ -1,10 +1,9 @@
 """Numbers as the explorers write them."""
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """1, "box" → "1 box"; 3, "box" → "3 boxes"; `many` where the plural is another."""
-    plural = many or one + ("es" if one.endswith("x") else "s")
-    return f"{number:,} {one if number == 1 else plural}"
+def counted(number: int, one: str) -> str:
+    """1, "box" → "1 box"; 3, "box" → "3 boxes"."""
+    return f"{number:,} {one}{'' if number == 1 else 'es' if one.endswith('x') else 's'}"
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""Training: the loop, its checkpoints, and COCO evaluation, recall of the proposals."""
+"""Training: the loop, its checkpoints, COCO evaluation, and the recall of the proposals."""
 
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import NonFiniteLossError
