@@ -10,6 +10,7 @@ from mrcnn_edu.explorers import peel_panel
 from mrcnn_edu.explorers.keys import Mark, dot, key, stroke
 from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, heat, mix
 from mrcnn_edu.explorers.walk import Level, Walk, levels, walk_back
+from mrcnn_edu.explorers.words import counted
 from mrcnn_edu.figures import INSTANCES, PALETTE, as_array
 
 STAGES = ("Pixels", "Features", "Anchors", "Proposals", "Boxes", "Masks")
@@ -134,8 +135,8 @@ def title(scene: Scene, stage: int, walk: Walk | None) -> str:
         f"The backbone writes {next(iter(scene.stages.features.values())).shape[1]} numbers into every cell",
         f"{len(scene.stages.anchors):,} anchors: the same boxes for every picture of this size",
         f"{len(scene.stages.proposals[0]):,} proposals: places worth a closer look",
-        f"{found} box{'' if found == 1 else 'es'} remain{'s' if found == 1 else ''}, each with a class",
-        f"{found} mask{'' if found == 1 else 's'}: one for each object, not one for each class",
+        f"{counted(found, 'box')} remain{'s' if found == 1 else ''}, each with a class",
+        f"{counted(found, 'mask')}: one for each object, not one for each class",
     )[stage]
 
 

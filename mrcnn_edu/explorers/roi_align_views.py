@@ -20,6 +20,7 @@ from mrcnn_edu.explorers.roi_align_grid import (
     pale,
 )
 from mrcnn_edu.explorers.roi_align_reading import Reading
+from mrcnn_edu.explorers.words import counted
 from mrcnn_edu.figures import PALETTE
 
 MAPS = {"photo": 420, "align": 582, "pool": 744}  # left edges
@@ -134,7 +135,7 @@ def totals(sheet: Sheet, reading: Reading, chosen, terms, y: float) -> None:
     sheet.text(904, y, beside, 12, fill=PALETTE["faint"], anchor="ra")
     x1, y1, x2, y2 = reading.pool_bin(p, q)
     count = max(x2 - x1, 0) * max(y2 - y1, 0)
-    words = f"RoIPool, largest of {count} whole cell{'' if count == 1 else 's'}: {number(float(reading.pool[p, q]), 4)}"
+    words = f"RoIPool, largest of {counted(count, 'whole cell')}: {number(float(reading.pool[p, q]), 4)}"
     sheet.text(x, y + 19, words, 13, "bold", POOL)
 
 
@@ -190,7 +191,7 @@ def glide_words(values: dict) -> str:
     pool = values["pool"][near]
     jumps = int((pool.diff().abs() > 1e-6).sum())
     way = float(values["align"][near].max() - values["align"][near].min())
-    stands = "stands still" if jumps == 0 else f"jumps {jumps} time{'' if jumps == 1 else 's'}"
+    stands = "stands still" if jumps == 0 else f"jumps {counted(jumps, 'time')}"
     return f"Within the 2 grey pixels RoIPool {stands}; RoIAlign moves smoothly by {way:.3f}."
 
 

@@ -172,14 +172,16 @@ def run_evaluate(options: argparse.Namespace) -> int:
     dataset = open_data(options)
     model = _load(options, options.weights or DEFAULT_WEIGHTS.get(options.data))
     mistake = f", with the mistake {options.mistake}" if options.mistake else ""
-    if options.mistake and break_it(options.mistake).only_training:
+    broken = break_it(options.mistake) if options.mistake else nullcontext()
+    if options.mistake and broken.only_training:
         print(f"{options.mistake} matters only while training: the scores are the same without it", file=sys.stderr)
     if options.proposals:
-        return _evaluate_proposals(options, model, dataset, mistake)
+        with broken:
+            return _evaluate_proposals(options, model, dataset, mistake)
     agnostic = options.class_agnostic or _one_unknown_class(model, dataset)
     truth, results, seen = dataset.coco(), [], []
     found = detections(model, dataset, truth, options.batch, options.limit, agnostic, progress=sys.stderr.isatty())
-    with break_it(options.mistake) if options.mistake else nullcontext():
+    with broken:
         for of_image, image_id in found:
             results.extend(of_image)
             seen.append(image_id)
@@ -199,8 +201,7 @@ def _evaluate_proposals(options: argparse.Namespace, model, dataset, mistake: st
     """python -m mrcnn_edu evaluate --proposals"""
     if options.out:
         raise ValueError("--out writes detections, and --proposals looks at none: give one of them")
-    with break_it(options.mistake) if options.mistake else nullcontext():
-        found = proposal_recall(model, dataset, options.limit, progress=sys.stderr.isatty())
+    found = proposal_recall(model, dataset, options.limit, progress=sys.stderr.isatty())
     if options.json:
         print(json.dumps(found))
         return 0

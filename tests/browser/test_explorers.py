@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MOVES = 200
 QUEUE = 5  # pictures that may still be drawn after the last move: the one at work, the newest, and room for chance
 # Were every picture's bytes kept, each round of MOVES would add 10 MiB (Peel) to 40 (Proposals) to the kernel.
-# What the allocators below Python take, and give back late, is up to 5, in one round and not in the next.
+# What the allocators below Python take, and give back late, comes in one round and not in the next.
 ROUNDS = 4
-MOST_GROWTH = {"kernel": 5, "heap": 2, "nodes": 100, "blobs": 1}
+MOST_GROWTH = {"kernel": 3, "heap": 2, "nodes": 100, "blobs": 1}
 
 
 @pytest.fixture(scope="module", params=OPENINGS)
