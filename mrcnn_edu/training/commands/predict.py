@@ -1,0 +1,51 @@
+"""python -m mrcnn_edu predict"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..evaluation import coco_results
+from ..pictures import draw_detections
+from .shared import load_model, write_results
+
+
+def run(options: argparse.Namespace) -> int:
+    """python -m mrcnn_edu predict"""
+    from ...datasets import read_image
+
+    images = [Path(name) for name in options.image]
+    missing = [str(path) for path in images if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"no such image: {', '.join(missing)}")
+    model = load_model(options, options.weights or "lesson")
+    device = next(model.parameters()).device
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for number, (path, picture) in enumerate(zip(images, _picture_names(images), strict=True), start=1):
+        image = read_image(path)
+        found = model.predict([image.to(device)], masks="rle")[0]
+        found = _above(found, options.score)
+        draw_detections(image, found, model.class_names).save(out / picture)
+        for result in coco_results(found, number):
+            name = model.class_names[result["category_id"]] if model.class_names else None
+            results.append({**result, "file_name": str(path), "category_name": name})
+        print(f"{path}: {len(found['scores'])} objects, {out / picture}")
+    write_results(out / "predictions.json", results)
+    print(f"{len(results)} results in COCO format: {out / 'predictions.json'}")
+    return 0
+
+
+def _picture_names(images: list[Path]) -> list[str]:
+    names: list[str] = []
+    for path in images:
+        same = sum(other.stem == path.stem for other in images[: len(names)])
+        names.append(f"{path.stem}_predicted{f'_{same + 1}' if same else ''}.png")
+    return names
+
+
+def _above(found: dict, score: float) -> dict:
+    keep = (found["scores"] >= score).nonzero().flatten().tolist()
+    return {name: [value[i] for i in keep] if isinstance(value, list) else value[keep].cpu()
+            for name, value in found.items()}  # fmt: skip

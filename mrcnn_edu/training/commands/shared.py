@@ -1,0 +1,69 @@
+"""What several commands need: the data set, the model and the results that the options name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..settings import pick_device
+
+
+def open_data(options: argparse.Namespace, faulty: str = "raise", **changes):
+    """The data set that --data, or --annotations and --images, name.
+
+    faulty   what `CocoDataset` does with annotations that cannot be used
+    raises   ValueError if neither or both are given
+    """
+    from ...datasets import CocoDataset, load_dataset
+
+    if options.annotations or options.images:
+        if options.data:
+            raise ValueError("--data and --annotations exclude each other: give one of them")
+        if not (options.annotations and options.images):
+            raise ValueError("--annotations FILE and --images DIR belong together: give both")
+        return CocoDataset(options.annotations, options.images, faulty=faulty)
+    if not options.data:
+        raise ValueError("no data: give --data NAME, or --annotations FILE and --images DIR")
+    if options.data == "shapes" and getattr(options, "seed", None):
+        changes["seed"] = options.seed
+    return load_dataset(options.data, options.split, **changes)
+
+
+def config_changes(options: argparse.Namespace, defaults: dict) -> dict:
+    """`defaults`, with what the options change in the model's configuration; one size given moves the other along."""
+    changes = dict(defaults)
+    if options.min_size is not None:
+        changes["min_size"] = (options.min_size,)
+    if options.max_size is not None:
+        changes["max_size"] = options.max_size
+    if {"min_size", "max_size"} <= set(changes) and min(changes["min_size"]) > changes["max_size"]:
+        changes["max_size" if options.max_size is None else "min_size"] = (
+            changes["min_size"][0] if options.max_size is None else (options.max_size,)
+        )
+    return changes
+
+
+def load_model(options: argparse.Namespace, weights: str | None):
+    """The model that --weights names, on the device that --device names.
+
+    raises   ValueError without weights
+    """
+    from ...model import load_weights
+
+    if weights is None:
+        raise ValueError("no weights: give --weights lesson, fruits, coco, or a file")
+    device = pick_device(options.device)
+    return load_weights(weights, **config_changes(options, {})).to(device)
+
+
+def write_results(path: Path, results: list[dict]) -> None:
+    """Write detections in COCO's results format; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([_plain(result) for result in results]), encoding="utf-8")
+
+
+def _plain(result: dict) -> dict:
+    code = result["segmentation"]
+    counts = code["counts"].decode("ascii") if isinstance(code["counts"], bytes) else code["counts"]
+    return {**result, "segmentation": {"size": [int(side) for side in code["size"]], "counts": counts}}

@@ -1,0 +1,89 @@
+"""python -m mrcnn_edu train"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..evaluation import METRICS
+from ..loop import CHECKPOINT, train
+from ..order import seed_all
+from ..recipes import recipe
+from .shared import config_changes, open_data
+
+RUN_SETTINGS = (
+    "steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
+    "checkpoint_every", "device", "mistake",
+)  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """python -m mrcnn_edu train"""
+    from ...model import save_weights
+
+    plan = recipe(options.data)
+    given = {name: getattr(options, name) for name in RUN_SETTINGS if getattr(options, name) is not None}
+    if "ema" in given:
+        given["ema"] = given["ema"] or None
+    settings = plan.settings.changed(**given)
+    if options.weights and options.preset:
+        raise ValueError("--weights and --preset exclude each other: weights bring their model along")
+    dataset, val = _training_data(options, plan), _validation_data(options)
+    seed_all(settings.seed)
+    model = _new_model(options, plan, dataset)
+    if options.resume and not (Path(options.out) / CHECKPOINT).exists():
+        print(f"no checkpoint in {options.out} yet: starting at step 0", file=sys.stderr)
+    if settings.mistake:
+        print(f"mistake switched on for the whole run: {settings.mistake}")
+    result = train(
+        model,
+        dataset,
+        settings,
+        val,
+        options.out,
+        options.resume,
+        options.overwrite,
+        sys.stderr.isatty(),
+        options.limit,
+    )
+    weights = Path(options.out) / "model.safetensors"
+    save_weights(model, weights)
+    if result.interrupted:
+        print(f"stopped after step {result.step} of {settings.steps}: the same command with --resume goes on")
+    print(f"weights of step {result.step}: {weights}")
+    if result.metrics:
+        scores = {name: result.metrics[-1][name] for name in (f"{kind}_{name}" for kind, name in METRICS)}
+        print(", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    return 0
+
+
+def _training_data(options: argparse.Namespace, plan):
+    from ...datasets import Transformed, train_transforms
+
+    dataset = open_data(options, **(plan.data if options.data else {}))
+    if plan.augment is None or options.no_augment:
+        return dataset
+    return Transformed(dataset, train_transforms(**plan.augment))
+
+
+def _validation_data(options: argparse.Namespace):
+    from ...datasets import CocoDataset, load_dataset
+
+    if options.val_annotations:
+        return CocoDataset(options.val_annotations, options.val_images or options.images)
+    if options.val_images:
+        raise ValueError("--val-images needs --val-annotations FILE")
+    return load_dataset(options.data, "val") if options.data else None
+
+
+def _new_model(options: argparse.Namespace, plan, dataset):
+    from ...model import MaskRCNN, load_weights, preset
+
+    classes = len(dataset.class_names)
+    if options.weights:
+        changes = config_changes(options, {})
+        return load_weights(options.weights, num_classes=classes, class_names=dataset.class_names, **changes)
+    name = options.preset or plan.preset
+    changes = config_changes(options, plan.config if name == plan.preset else {})
+    return MaskRCNN(preset(name, num_classes=classes, **changes), dataset.class_names)
