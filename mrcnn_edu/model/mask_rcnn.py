@@ -246,7 +246,11 @@ class MaskRCNN(Configured):
         return self
 
     def use_fast_forms(self, fast: bool = True) -> "MaskRCNN":
-        """Choose between the fast forms (the default) and the readable ones that they stand in for."""
+        """Choose between the fast forms (the default) and the readable ones that they stand in for.
+
+        The fast ones store the weights channels last. A tool that wants them flat, as `torch.nn.utils.prune` does,
+        works after `use_fast_forms(False)`; the model may be made fast again afterwards.
+        """
         self.to(memory_format=torch.channels_last if fast else torch.contiguous_format)
         self.backbone.body.fold = fast
         for pool in (self.box_roi_align, self.mask_roi_align):

@@ -1,5 +1,6 @@
 """A model in evaluation mode, while another thread trains the same one."""
 
+import copy
 import functools
 import types
 from collections.abc import Callable
@@ -46,7 +47,9 @@ class StandIns:
                 # What torch.compile(module) gives is bound to the module itself.
                 self._made[module] = self.of(module._orig_mod)
             elif isinstance(module, torch.jit.ScriptModule):
-                self._made[module] = module.copy().eval()
+                # A traced module cannot be copied, and needs not: its mode is that in which it was traced.
+                scripted = hasattr(type(module), "__copy__")
+                self._made[module] = copy.copy(module).eval() if scripted else module
             else:
                 self._make(module)
         return self._made[module]
@@ -60,7 +63,7 @@ class StandIns:
                 state[name] = types.MethodType(value.__func__, other)
         state["training"] = False
         state["_compiled_call_impl"] = None
-        state["_modules"] = {name: child and self.of(child) for name, child in module._modules.items()}
+        state["_modules"] = {n: None if child is None else self.of(child) for n, child in module._modules.items()}
         self._before[module] = dict(state)
 
     def give_back(self) -> None:
