@@ -39,6 +39,7 @@ class RoIHeads(Configured):
             ("keypoint_roi_pool", "keypoint_head", "keypoint_predictor", "has_keypoint"),
             "this model finds boxes and masks, no keypoints",
         ),
+        "has_mask": "mask_predictor = None is a detector without masks",
         "postprocess_detections": step("mrcnn_edu.model.detect.select_detections"),
         **dict.fromkeys(
             (

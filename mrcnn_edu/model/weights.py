@@ -99,13 +99,14 @@ def save_weights(model: MaskRCNN, path: str | Path) -> Path:
     """Write weights, configuration and class names to one safetensors file. An old file survives a failed write.
 
     path     ends in .safetensors
-    raises   ValueError for another ending, OSError if the disk is full
+    raises   ValueError for another ending, or for heads that disagree about the classes; OSError if the disk is full
     """
     from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: weights are saved as .safetensors, give the file that ending")
+    model.roi_heads.check()
     metadata = {
         "config": json.dumps(model.config.to_dict()),
         "class_names": json.dumps(model.class_names),
