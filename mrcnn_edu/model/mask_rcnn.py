@@ -7,7 +7,7 @@ from mrcnn_edu.model.backbone import Backbone
 from mrcnn_edu.model.boxes import resize_boxes
 from mrcnn_edu.model.config import Config
 from mrcnn_edu.model.detect import MASK_FORMS, paste_masks, select_detections
-from mrcnn_edu.model.folding import parameter_dtype
+from mrcnn_edu.model.folding import as_parameters, parameter_dtype
 from mrcnn_edu.model.images import (
     ImageBatch,
     check_images,
@@ -216,6 +216,7 @@ class MaskRCNN(Configured):
         mask_features = mask_logits = None
         if self.roi_heads.has_mask:
             mask_features = self.mask_roi_align(features, [image["boxes"] for image in found])
+            mask_features = as_parameters(mask_features, self.roi_heads.mask_head)
             mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features)).float()
             of_class = mask_of_class(mask_logits, torch.cat([image["labels"] for image in found]))
             detections = self._to_original(found, of_class.sigmoid(), batch, "soft")
