@@ -178,8 +178,8 @@ def large_enough(boxes: Tensor, min_side: float) -> Tensor:
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Non-maximum suppression: take the best box, drop what overlaps it by more than the threshold, repeat.
 
-    The readable form; `grouped_nms` runs torchvision's operator, which keeps the same boxes. A box without area overlaps
-    nothing, its equal neither.
+    The readable form; `grouped_nms` runs torchvision's operator, which keeps the same boxes. A box without area
+    overlaps nothing, its equal neither.
 
     boxes    (N, 4) xyxy, pixels
     scores   (N,)
