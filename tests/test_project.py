@@ -29,10 +29,11 @@ PIP_ONLY = {"tomli"}
 
 # Within mrcnn_edu.model: a module may import modules of earlier rows, or of its own.
 MODEL_ROWS = [
-    {"boxes", "config"},
+    {"boxes", "config_rules", "config"},
+    {"settings", "folding", "stand_in"},
     {"images", "anchors", "matching", "roi_align", "backbone"},
     {"rpn", "box_head", "mask_head", "losses", "detect"},
-    {"stages", "old_names"},
+    {"roi_heads", "stages", "old_names"},
     {"mask_rcnn"},
     {"weights", "twin"},
 ]

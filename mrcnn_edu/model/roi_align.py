@@ -3,10 +3,11 @@
 import torch
 import torch.nn.functional as F
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrcnn_edu.model.boxes import box_area
 from mrcnn_edu.model.config import Config
+from mrcnn_edu.model.settings import Configured, instead
 
 
 def axis_samples(low: Tensor, high: Tensor, bins: int, samples: int, size: Tensor, aligned: bool = False):
@@ -241,7 +242,7 @@ def to_rois(boxes: list[Tensor]) -> Tensor:
     return torch.cat([index, torch.cat(boxes)], dim=1)
 
 
-class PyramidRoIAlign(nn.Module):
+class PyramidRoIAlign(Configured):
     """F_Ri = RoIAlign(F, R_i), each R_i on the level that fits its size.
 
     The scale of a level is 1 / its stride, fixed by the architecture. (torchvision infers it from the first image it
@@ -250,13 +251,28 @@ class PyramidRoIAlign(nn.Module):
     `fast = False` runs the readable form.
     """
 
+    REFUSED = {
+        "output_size": "the heads were built for it: make another model with box_pool_size=… or mask_pool_size=…",
+        "scales": "they are 1 / config.strides, fixed by the architecture",
+        **dict.fromkeys(
+            ("map_levels", "featmap_names"), "each level of the pyramid is read; " + instead("canonical_scale")
+        ),
+    }
+
     def __init__(self, output_size: int, config: Config):
-        super().__init__()
-        self.output_size = output_size
-        self.sampling_ratio = config.sampling_ratio
-        self.scales = [1 / stride for stride in config.strides]
-        self.canonical = (config.canonical_scale, config.canonical_level)
+        super().__init__(config)
+        self._output_size = output_size
         self.fast = True
+
+    @property
+    def output_size(self) -> int:
+        """P."""
+        return self._output_size
+
+    @property
+    def scales(self) -> list[float]:
+        """Cells per pixel of each level."""
+        return [1 / stride for stride in self.config.strides]
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
         """
@@ -280,8 +296,10 @@ class PyramidRoIAlign(nn.Module):
     def _at_once(self, maps: list[Tensor], rois: Tensor) -> bool:
         """Whether all levels are read together, by `pyramid_roi_align`."""
         # The bags need one table of all maps; for fewer reads than it has rows it is not worth making.
-        reads = len(rois) * (2 * self.sampling_ratio * self.output_size) ** 2
-        return self.fast and rois.device.type == "cpu" and reads >= sum(x[:, 0].numel() for x in maps)
+        samples = self.sampling_ratio
+        reads = len(rois) * (2 * samples * self.output_size) ** 2
+        enough = samples >= 1 and reads >= sum(x[:, 0].numel() for x in maps)
+        return self.fast and rois.device.type == "cpu" and enough
 
     def _kernel(self, level_map: Tensor):
         """RoIAlign on one level: the readable form, or the one that reads a map of this layout without copying it."""
@@ -298,4 +316,5 @@ class PyramidRoIAlign(nn.Module):
         boxes    (N, 4) xyxy, pixels
         returns  (N,) int64
         """
-        return roi_levels(boxes, len(self.scales), *self.canonical)
+        config = self.config
+        return roi_levels(boxes, config.num_levels, config.canonical_scale, config.canonical_level)
