@@ -33,7 +33,7 @@ MODEL_ROWS = [
     {"settings", "folding", "stand_in"},
     {"images", "anchors", "matching", "roi_align", "backbone"},
     {"rpn", "box_head", "mask_head", "losses", "detect"},
-    {"roi_heads", "stages", "old_names"},
+    {"roi_heads", "stages", "tensor_names"},
     {"mask_rcnn"},
     {"weights", "twin"},
 ]

@@ -18,12 +18,12 @@ from mrcnn_edu.model.images import (
 )
 from mrcnn_edu.model.losses import box_losses, mask_loss, mask_targets, rpn_losses, sample_rois
 from mrcnn_edu.model.mask_head import mask_of_class
-from mrcnn_edu.model.old_names import rename_old_keys
 from mrcnn_edu.model.roi_heads import RoIHeads
 from mrcnn_edu.model.rpn import RegionProposalNetwork
 from mrcnn_edu.model.settings import Configured, PerClass, instead, step
 from mrcnn_edu.model.stages import Stages
 from mrcnn_edu.model.stand_in import evaluating
+from mrcnn_edu.model.tensor_names import own_names
 
 
 class MaskRCNN(Configured):
@@ -35,7 +35,8 @@ class MaskRCNN(Configured):
 
     config       see `Config` and `preset`; replaced in a model, it acts at the next call
     class_names  one a class, "background" first; kept with the weights
-    raises       ValueError if there are not `num_classes` names
+    category_ids the annotation file's id of each class, 0 for the background first; kept with the weights
+    raises       ValueError if there are not `num_classes` names or ids
     source       He et al. 2017
     """
 
@@ -48,9 +49,15 @@ class MaskRCNN(Configured):
     class_names = PerClass("class names")
     category_ids = PerClass("category ids")
 
-    def __init__(self, config: Config, class_names: tuple[str, ...] | None = None):
+    def __init__(
+        self,
+        config: Config,
+        class_names: tuple[str, ...] | None = None,
+        category_ids: tuple[int, ...] | None = None,
+    ):
         super().__init__(config)
         self.class_names = class_names
+        self.category_ids = category_ids
         self.backbone = Backbone(config)
         self.rpn = RegionProposalNetwork(config)
         self.roi_heads = RoIHeads(config)
@@ -260,5 +267,5 @@ class MaskRCNN(Configured):
         return self
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
-        """As torch's, and older torchvision checkpoints are understood too: see `rename_old_keys`."""
-        return super().load_state_dict(rename_old_keys(state_dict), strict, assign)
+        """As torch's; older torchvision checkpoints and wrapped models are understood too: see `own_names`."""
+        return super().load_state_dict(own_names(state_dict), strict, assign)

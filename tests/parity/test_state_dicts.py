@@ -9,7 +9,7 @@ from torchvision.models import detection
 from torchvision.ops import FrozenBatchNorm2d
 
 from mrcnn_edu.model import PRESETS, MaskRCNN, preset, torchvision_twin
-from mrcnn_edu.model.old_names import rename_old_keys
+from mrcnn_edu.model.tensor_names import rename_old_keys
 from mrcnn_edu.model.twin import SAME_NAME
 
 BUILDERS = {
