@@ -171,7 +171,7 @@ def _categories(model, dataset, class_agnostic: bool) -> list[int | None]:
     ids = dict(zip(theirs[1:], dataset.category_ids[1:], strict=True))
     if theirs[1:] and not any(name in ids for name in ours[1:]):
         raise ValueError(f"the model knows {', '.join(ours[1:])}, the data set {', '.join(theirs[1:])}: no class in "
-                         "common. Use class_agnostic to count every class as one")  # fmt: skip
+                         "common. Use `class_agnostic` to count every class as one")  # fmt: skip
     return [None, *(ids.get(name) for name in ours[1:])]
 
 
