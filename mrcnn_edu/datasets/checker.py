@@ -101,7 +101,8 @@ def _look_at_picture(dataset: CocoDataset, index: int, report: Report, seen: _Se
     seen.objects(report, name, labels, boxes, size)
     seen.crowds += dataset.crowd_count(index)
     seen.ids[entry["id"]] += 1
-    if not labels:
+    # With annotations left out as faulty, an image without objects is nothing that the file meant.
+    if not labels and not dataset.faults:
         seen.empty.append(name)
     _compare_files(name, dataset.folder / entry["file_name"], report, seen)
 

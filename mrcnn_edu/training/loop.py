@@ -140,8 +140,8 @@ class _Run:
             self.saved_step = self.state.step
             return self.state.step
         if self.path.exists() and not overwrite:
-            raise FileExistsError(f"{self.path.parent} already holds a run: resume it (`resume=True`), "
-                                  "choose another folder, or overwrite it (`overwrite=True`)")  # fmt: skip
+            raise FileExistsError(f"{self.path.parent} already holds a run: resume it, choose another folder, "
+                                  "or overwrite it (`resume=True`, `overwrite=True`)")  # fmt: skip
         self.path.unlink(missing_ok=True)
         return None
 
@@ -230,4 +230,5 @@ def _check_data(model: nn.Module, dataset: Dataset, settings: TrainSettings) -> 
     with seeded(settings.seed):
         report = check_dataset(dataset, limit=None if len(dataset) <= CHECK_ALL else CHECK_SOME)
     if report.faults:
-        raise DatasetError(f"{'; '.join(grouped(report.faults))} (`check_dataset` lists all)")
+        more = " (`check_dataset` lists all)" if len(report.faults) > 1 else ""
+        raise DatasetError("\n".join(grouped(report.faults)) + more)
