@@ -163,6 +163,13 @@ def _check_data(command) -> None:
     command.add_argument("--preset", help=f"{text} (default: as train)")
     command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
     command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
+    command.add_argument("--detections", type=whole(1), metavar="N", help="the most objects found in one picture")
+    command.add_argument(
+        "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
+    )
+    command.add_argument(
+        "--anchors", type=whole(1), nargs="+", metavar="PIXELS", help="sides of the anchors, one a level, finest first"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

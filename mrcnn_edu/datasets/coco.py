@@ -198,7 +198,7 @@ class CocoDataset(Dataset):
                 several = f" and {len(gone) - 1} more have" if len(gone) > 1 else " has"
                 warnings.warn(
                     f"{entry['file_name']}: annotation id {gone[0]}{several} no pixel left at {size[1]} × {size[0]} "
-                    f"pixels (`max_side={self.max_side}`): left out; load the images larger",
+                    f"pixels: left out; load the images larger (`max_side` is {self.max_side})",
                     stacklevel=3,
                 )
         return [one for one in annotations if one["id"] not in self._vanished[entry["id"]]]

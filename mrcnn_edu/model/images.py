@@ -81,7 +81,7 @@ def _check_boxes(i: int, boxes: Tensor) -> None:
         bad = int((~sound).nonzero()[0])
         raise ValueError(
             f"target of image {i}: box {bad} is {boxes[bad].tolist()}; all bounding boxes should have finite corners "
-            "and positive width and height (x1 < x2, y1 < y2): mend or drop it, `check_dataset` lists all such boxes"
+            "and positive width and height (x1 < x2, y1 < y2): mend or drop it, check_dataset lists all such boxes"
         )
 
 
@@ -95,7 +95,7 @@ def _check_labels(i: int, labels: Tensor, num_boxes: int, num_classes: int) -> N
         bad = int(wrong.nonzero()[0])
         raise ValueError(
             f"target of image {i}: the label of object {bad} is {int(labels[bad])}; the model has {num_classes} "
-            f"classes with the background as 0, so give labels from 1 to {num_classes - 1} (or raise `num_classes`)"
+            f"classes with the background as 0, so give labels from 1 to {num_classes - 1} (or raise num_classes)"
         )
 
 

@@ -23,7 +23,7 @@ class NonFiniteLossError(FloatingPointError):
         super().__init__(
             f"step {step}: {bad} on images {', '.join(self.images)}. The last good checkpoint is "
             f"{checkpoint or 'none, as no step was saved'}. Lower the learning rate, lengthen the warm-up, or look at "
-            "these images with `check_dataset`"
+            "these images with check_dataset"
         )
 
     def __reduce__(self):
@@ -51,7 +51,7 @@ def explained_out_of_memory(what: str, model, batch: int):
         first = str(error).splitlines()[0]
         raise torch.cuda.OutOfMemoryError(
             f"{what} ran out of memory. Lower batch (now {batch}); or the image size and the number of proposals: "
-            f"{sizes or '`min_size`, `max_size`, `rpn_post_nms_top_n_train`'}; or set `amp` to bfloat16. ({first})"
+            f"{sizes or 'min_size, max_size, rpn_post_nms_top_n_train'}; or set amp to bfloat16. ({first})"
         ) from error
 
 

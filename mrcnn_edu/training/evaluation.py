@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import warnings
-from collections import Counter
 
 import numpy as np
 import torch
@@ -60,8 +58,6 @@ def detections(model, dataset, truth, batch=1, limit=None, class_agnostic=False,
     """Yield for each image its detections as COCO results (a list of dicts with "segmentation" as RLE) and its id."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     category_of = _categories(model, dataset, class_agnostic)
-    if not class_agnostic:
-        _warn_of_unknown_classes(model, dataset, truth)
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     count = len(dataset) if limit is None else min(limit, len(dataset))
     with _modes_kept(model), tqdm(total=count, desc="evaluating", unit="image", disable=not progress) as bar:
@@ -175,28 +171,8 @@ def _categories(model, dataset, class_agnostic: bool) -> list[int | None]:
     ids = dict(zip(theirs[1:], dataset.category_ids[1:], strict=True))
     if theirs[1:] and not any(name in ids for name in ours[1:]):
         raise ValueError(f"the model knows {', '.join(ours[1:])}, the data set {', '.join(theirs[1:])}: no class in "
-                         "common. Use `class_agnostic` to count every class as one")  # fmt: skip
+                         "common. Use class_agnostic to count every class as one")  # fmt: skip
     return [None, *(ids.get(name) for name in ours[1:])]
-
-
-def _warn_of_unknown_classes(model, dataset, truth: dict) -> None:
-    """Say which of the data set's classes the model cannot find, before its objects count as missed."""
-    ours = tuple(getattr(model, "class_names", None) or dataset.class_names)
-    counts = Counter(annotation["category_id"] for annotation in truth["annotations"] if not annotation.get("iscrowd"))
-    objects = {name: counts[number] for name, number in zip(dataset.class_names, dataset.category_ids, strict=True)}
-    unknown = [name for name in dataset.class_names[1:] if objects[name] and name not in ours]
-    if not unknown:
-        return
-    alike = {" ".join(name.split()).casefold(): name for name in ours[1:]}
-    shown = []
-    for name in unknown:
-        own = alike.get(" ".join(name.split()).casefold())
-        shown.append(f"{name!r} ({objects[name]} objects{f'; it knows {own!r}' if own else ''})")
-    warnings.warn(
-        f"{getattr(dataset, 'name', 'data set')}: the model knows no {', '.join(shown)}: each counts as missed. Use "
-        "weights that were trained on these classes, or `class_agnostic=True` to count every class as one",
-        stacklevel=3,
-    )
 
 
 def _check_size(dataset, index: int, shape: tuple[int, int], annotated: tuple[int, int] | None) -> None:

@@ -12,8 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from ..datasets.checker import check_dataset, describe
-from ..datasets.faults import DatasetError, grouped
+from ..datasets.checker import DatasetError, check_dataset, describe
 from ..mistakes import break_it
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import NonFiniteLossError, explained_out_of_memory, interrupts_held
@@ -132,7 +131,7 @@ class _Run:
     def _open(self, resume: bool, overwrite: bool) -> int | None:
         if self.path is None:
             if resume:
-                raise ValueError("resume needs the folder of the run: give `out`")
+                raise ValueError("resume needs the folder of the run: give out=")
             return None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if resume and self.path.exists():
@@ -141,7 +140,7 @@ class _Run:
             return self.state.step
         if self.path.exists() and not overwrite:
             raise FileExistsError(f"{self.path.parent} already holds a run: resume it, choose another folder, "
-                                  "or overwrite it (`resume=True`, `overwrite=True`)")  # fmt: skip
+                                  "or overwrite it")  # fmt: skip
         self.path.unlink(missing_ok=True)
         return None
 
@@ -223,12 +222,12 @@ def _check_data(model: nn.Module, dataset: Dataset, settings: TrainSettings) -> 
     config = getattr(model, "config", None)
     if config is not None and config.num_classes != len(names):
         raise ValueError(f"the data set has {len(names)} classes with the background ({', '.join(names)}), the model "
-                         f"{config.num_classes}: make it with `num_classes={len(names)}`")  # fmt: skip
+                         f"{config.num_classes}: make it with num_classes={len(names)}")  # fmt: skip
     if hasattr(model, "class_names"):
         model.class_names = names
     # Looking at every image of a large set would take longer than a short run.
     with seeded(settings.seed):
         report = check_dataset(dataset, limit=None if len(dataset) <= CHECK_ALL else CHECK_SOME)
     if report.faults:
-        more = " (`check_dataset` lists all)" if len(report.faults) > 1 else ""
-        raise DatasetError("\n".join(grouped(report.faults)) + more)
+        more = f" (and {len(report.faults) - 1} more: see check_dataset)" if len(report.faults) > 1 else ""
+        raise DatasetError(f"{report.faults[0]}{more}")
