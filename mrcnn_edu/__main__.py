@@ -75,6 +75,18 @@ def _data(command, split: str) -> None:
     command.add_argument(
         "--split", choices=("train", "val"), default=split, help="part of --data (default: %(default)s)"
     )
+    command.add_argument(
+        "--allow-outside", action="store_true", help="read pictures whose file_name leads out of --images"
+    )
+    command.add_argument(
+        "--crowds-are-objects", action="store_true", help="take annotations with iscrowd 1 as objects like others"
+    )
+
+
+def _leave_out(command) -> None:
+    command.add_argument(
+        "--leave-out-faulty", action="store_true", help="go on without the annotations that check-data calls faulty"
+    )
 
 
 def _model(command, weights: str) -> None:
@@ -91,6 +103,7 @@ def _mistake(command, text: str) -> None:
 
 def _train(command) -> None:
     _data(command, "train")
+    _leave_out(command)
     command.add_argument(
         "--val-annotations", metavar="FILE", help="validation set for your own data, with --val-images"
     )
@@ -119,6 +132,7 @@ def _train(command) -> None:
 
 def _evaluate(command) -> None:
     _data(command, "val")
+    _leave_out(command)
     _model(command, "default: lesson for shapes and coins, fruits for fruits_nuts")
     command.add_argument("--batch", type=whole(1), default=1, help="images per forward pass (default: %(default)s)")
     command.add_argument("--seed", type=whole(0), default=0, help="of generated data (default: %(default)s)")
@@ -142,7 +156,20 @@ def _predict(command) -> None:
 def _check_data(command) -> None:
     _data(command, "train")
     command.add_argument("--seed", type=whole(0), default=0, help="of generated data (default: %(default)s)")
-    command.add_argument("--limit", type=whole(1), help="look at the first images only")
+    command.add_argument(
+        "--limit", type=whole(1), help="open the first pictures only; annotations are looked at in any case"
+    )
+    text = "model whose anchors, proposals and detections the objects are held against: lesson, resnet50_fpn, …"
+    command.add_argument("--preset", help=f"{text} (default: as train)")
+    command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
+    command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
+    command.add_argument("--detections", type=whole(1), metavar="N", help="the most objects found in one picture")
+    command.add_argument(
+        "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
+    )
+    command.add_argument(
+        "--anchors", type=whole(1), nargs="+", metavar="PIXELS", help="sides of the anchors, one a level, finest first"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -102,7 +102,7 @@ def test_help_needs_no_torch(root):
         (["evaluate", "--data", "shapes", "--device", "tpu9"], "'tpu9' is no device"),
         (["train", "--data", "shapes", "--preset", "resnet9"], "resnet9"),
         (["train", "--data", "shapes", "--preset", "lesson", "--weights", "coco"], "exclude each other"),
-        (["train", "--data", "shapes", "--lr", "nan"], "TrainSettings.lr must be a finite number"),
+        (["train", "--data", "shapes", "--lr", "nan"], "--lr must be a finite number"),
         (["train", "--data", "shapes", "--val-images", "x"], "--val-images needs --val-annotations"),
     ],
 )  # fmt: skip

@@ -27,9 +27,9 @@ _HOME = {
     "check_dataset": "checker",
     "check_sample": "checker",
     "require_sound": "checker",
-    "DatasetError": "checker",
-    "Fault": "checker",
-    "Report": "checker",
+    "DatasetError": "faults",
+    "Fault": "faults",
+    "Report": "faults",
     "train_transforms": "transforms",
     "Transformed": "transforms",
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,114 +13,147 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from .coco import CocoDataset
+from .coco_boxes import OVERHANG, box_misfit
+from .coco_contents import CROWDS
+from .faults import DatasetError, Fault, Report, file_fault, grouped, numbers
+from .limits import Sizes
 from .targets import boxes_from_masks
+from .transforms import Transformed
 
-# Boxes may overhang by a pixel (rounding) and be loose by two pixels or a tenth of their side (drawn by hand).
-OVERHANG, LOOSE_PIXELS, LOOSE_SHARE = 1.0, 2.0, 0.1
-
-
-class DatasetError(ValueError):
-    """A data set or sample that would poison training; the message names image, object, field and fix."""
+# Of a transform over annotated pictures, so many samples are made: what breaks one object breaks the first ones too.
+TRANSFORMED = 4
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong.
-
-    image    the image's name
-    object   which object of the image, such as "annotation id 17" or "object 3"; empty if it concerns the image
-    field    "image", "boxes", "labels", "masks", "image_id" or "file"
-    problem  what is wrong, with the value
-    fix      what to do
-    """
-
-    image: str
-    object: str
-    field: str
-    problem: str
-    fix: str
-
-    def __str__(self) -> str:
-        where = f"{self.image}, {self.object}" if self.object else self.image
-        return f"{where}: {self.field}: {self.problem}; {self.fix}"
-
-
-@dataclass
-class Report:
-    """What `check_dataset` found; `str(report)` is for people.
-
-    name     the data set's name
-    images   number of images looked at
-    objects  number of objects in them
-    faults   what would poison training
-    notes    what is allowed but worth knowing, such as images without objects
-    """
-
-    name: str
-    images: int = 0
-    objects: int = 0
-    faults: list[Fault] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing is wrong."""
-        return not self.faults
-
-    def __str__(self) -> str:
-        verdict = "no faults" if self.ok else f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
-        lines = [f"{self.name}: {self.images} images, {self.objects} objects, {verdict}"]
-        lines += [f"  fault: {fault}" for fault in self.faults]
-        lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join(lines)
-
-    def raise_if_faulty(self) -> None:
-        """Raise DatasetError with the report's text if there is a fault."""
-        if not self.ok:
-            raise DatasetError(str(self))
-
-
-def check_dataset(dataset: Dataset, limit: int | None = None, progress: bool = False) -> Report:
+def check_dataset(dataset: Dataset, limit: int | None = None, progress: bool = False, config=None) -> Report:
     """Look at every image and object of a data set, and report what would poison training.
 
     Images that cannot be read count as faults of the field "file". An image without objects is fine; a set without
-    any is not, because there is nothing to learn from.
+    any is not, because there is nothing to learn from. Of a `CocoDataset` the annotations are checked when it is made;
+    here each picture is decoded once, and no mask is: memory does not grow with the number of objects. Any other data
+    set is asked for its samples, and their masks are looked at one by one.
 
     dataset   samples (image, target); `class_names`, `name`, `describe(i)` and `annotation_ids(i)` are used if there
-    limit     look at the first so many images only
+    limit     look at the first so many images only; the annotations of a COCO file are looked at in any case
     progress  show a bar
+    config    settings of the model to train: notes say where its anchors, proposals and detections cap the score
     """
     report = Report(getattr(dataset, "name", type(dataset).__name__))
-    num_classes = len(dataset.class_names) if hasattr(dataset, "class_names") else None
+    file = _file_behind(dataset)
+    if file is not None:
+        report.faults += file.faults
     count = len(dataset) if limit is None else min(limit, len(dataset))
-    ids, per_label, empty = Counter(), Counter(), []
+    seen = _Seen(Sizes(config))
+    look = _look_at_sample if file is None else _look_at_picture
     for index in tqdm(range(count), desc=f"checking {report.name}", disable=not progress):
-        name = describe(dataset, index)
         report.images += 1
         try:
-            image, target = dataset[index]
+            look(dataset if file is None else file, index, report, seen)
+            if file is not None and file is not dataset and index < TRANSFORMED:
+                image, target = dataset[index]
+                report.faults += check_sample(image, target, _num_classes(dataset), describe(dataset, index))
         except (OSError, ValueError) as error:
-            report.faults.append(Fault(name, "", "file", str(error), "repair or remove this image"))
-            continue
-        found = check_sample(image, target, num_classes, name, _object_names(dataset, index, target))
-        report.faults.extend(found)
-        labels = _flat(target.get("labels")) if isinstance(target, dict) else []
-        report.objects += len(labels)
-        per_label.update(labels)
-        if not labels and not found:
-            empty.append(name)
-        if isinstance(target, dict) and "image_id" in target:
-            ids[int(target["image_id"])] += 1
+            report.faults.append(file_fault(describe(dataset, index), error))
     report.faults.extend(
         Fault(report.name, "", "image_id", f"{number} is used by {times} images", "give each image an id of its own")
-        for number, times in ids.items()
+        for number, times in seen.ids.items()
         if times > 1
     )
-    if report.objects == 0:
-        problem = "the whole set holds no object" if count else "the set holds no image"
-        report.faults.append(Fault(report.name, "", "boxes", problem, "add annotated images"))
-    _add_notes(report, getattr(dataset, "class_names", ()), per_label, empty)
+    if report.objects == 0 and not (file is not None and file.faults):
+        report.faults.append(_nothing_to_learn(report.name, count, seen.crowds))
+    _add_notes(report, getattr(dataset, "class_names", ()), seen)
+    report.notes += seen.sizes.notes() + ([] if file is None else grouped([*file.notes, *seen.notes]))
     return report
+
+
+class _Seen:
+    """What adds up over the images of a data set."""
+
+    def __init__(self, sizes: Sizes):
+        self.sizes, self.crowds = sizes, 0
+        self.ids: Counter[int] = Counter()
+        self.per_label: Counter[int] = Counter()
+        self.empty: list[str] = []
+        self.notes: list[Fault] = []
+        self.files: dict[tuple[int, int], str] = {}
+        self.of_length: dict[int, list[tuple[str, Path]]] = {}
+
+    def objects(self, report: Report, name: str, labels: list[int], boxes: np.ndarray, size: tuple[int, int]) -> None:
+        """Count the objects of one image."""
+        report.objects += len(labels)
+        self.per_label.update(labels)
+        self.sizes.add(boxes, *size)
+
+
+def _file_behind(dataset: Dataset) -> CocoDataset | None:
+    """The COCO file whose pictures are the data set's own, if its samples are read or transformed by this package."""
+    inner = dataset.dataset if type(dataset) is Transformed else dataset
+    own = isinstance(inner, CocoDataset) and all(
+        getattr(type(inner), name) is getattr(CocoDataset, name) for name in ("__getitem__", "_load", "_read")
+    )
+    return inner if own else None
+
+
+def _look_at_picture(dataset: CocoDataset, index: int, report: Report, seen: _Seen) -> None:
+    name, entry = describe(dataset, index), dataset.images[index]
+    labels, boxes = dataset.outlines(index)
+    size = dataset.check_picture(index)
+    seen.objects(report, name, labels, boxes, size)
+    seen.crowds += dataset.crowd_count(index)
+    seen.ids[entry["id"]] += 1
+    # With annotations left out as faulty, an image without objects is nothing that the file meant.
+    if not labels and not dataset.faults:
+        seen.empty.append(name)
+    _compare_files(name, dataset.folder / entry["file_name"], report, seen)
+
+
+def _compare_files(name: str, path: Path, report: Report, seen: _Seen) -> None:
+    """Name pictures that are one file under two names, and copies of one another."""
+    status = path.stat()
+    other = seen.files.setdefault((status.st_dev, status.st_ino), name)
+    # File systems without numbers of their own for files give 0.
+    if other != name and status.st_ino:
+        fix = "keep one of the entries, and give its id to the annotations of both"
+        report.faults.append(Fault(name, "", "file_name", f"is the same file as {other}: one picture twice", fix))
+        return
+    twins = seen.of_length.setdefault(status.st_size, [])
+    if twins:
+        content = _digest(path)
+        same = next((twin for twin, where in twins if _digest(where) == content), None)
+        if same is not None:
+            seen.notes.append(Fault(name, "", "file", f"the picture is a copy of {same}", "each counts on its own"))
+    twins.append((name, path))
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _look_at_sample(dataset: Dataset, index: int, report: Report, seen: _Seen) -> None:
+    name = describe(dataset, index)
+    image, target = dataset[index]
+    found = check_sample(image, target, _num_classes(dataset), name, _object_names(dataset, index, target))
+    report.faults.extend(found)
+    labels = _flat(target.get("labels")) if isinstance(target, dict) else []
+    sound = not found and len(labels) > 0
+    boxes = np.asarray(target["boxes"].tolist(), np.float64).reshape(-1, 4) if sound else np.zeros((0, 4))
+    seen.objects(report, name, labels, boxes, tuple(image.shape[-2:]) if sound else (1, 1))
+    if not labels and not found:
+        seen.empty.append(name)
+    if isinstance(target, dict) and "image_id" in target:
+        seen.ids[int(target["image_id"])] += 1
+
+
+def _nothing_to_learn(name: str, count: int, crowds: int) -> Fault:
+    if crowds:
+        problem = f"all {crowds} annotations are crowd regions (iscrowd 1), which are no objects to learn"
+        return Fault(name, "", "iscrowd", problem, CROWDS)
+    problem = "the whole set holds no object" if count else "the set holds no image"
+    return Fault(name, "", "boxes", problem, "add annotated images")
+
+
+def _num_classes(dataset: Dataset) -> int | None:
+    return len(dataset.class_names) if hasattr(dataset, "class_names") else None
 
 
 def check_sample(
@@ -146,12 +180,11 @@ def check_sample(
     names = (
         objects if objects is not None and len(objects) == len(labels) else [f"object {i}" for i in range(len(labels))]
     )
-    tight = boxes_from_masks(masks)
     for i, who in enumerate(names):
         box_problem = _box_problem(boxes[i], height, width)
         problems = [("boxes", *box_problem)] if box_problem else []
         problems += [("labels", *problem) for problem in [_label_problem(labels[i], num_classes)] if problem]
-        mask_problem = _mask_problem(masks[i], tight[i], None if box_problem else boxes[i])
+        mask_problem = _mask_problem(masks[i], None if box_problem else boxes[i])
         problems += [("masks", *mask_problem)] if mask_problem else []
         faults += [Fault(name, who, key, problem, fix) for key, problem, fix in problems]
     return faults
@@ -212,7 +245,7 @@ def _shape_problems(image: Tensor, target: dict) -> Iterable[tuple[str, str, str
 
 
 def _box_problem(box: np.ndarray, height: int, width: int) -> tuple[str, str] | None:
-    text = "(" + ", ".join(f"{value:g}" for value in box) + ")"
+    text = numbers(box)
     x1, y1, x2, y2 = box
     if not np.isfinite(box).all():
         return f"{text} is not finite", "recompute the box from the mask"
@@ -235,18 +268,14 @@ def _label_problem(label: int, num_classes: int | None) -> tuple[str, str] | Non
     return None
 
 
-def _mask_problem(mask: np.ndarray, tight: np.ndarray, box: np.ndarray | None) -> tuple[str, str] | None:
+def _mask_problem(mask: np.ndarray, box: np.ndarray | None) -> tuple[str, str] | None:
+    tight = boxes_from_masks(mask[None])[0]
     if not tight.any():
         return "the mask is empty", "remove the object, or draw its mask inside the image"
     if not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
         return f"values run from {mask.min():g} to {mask.max():g}, expected 0 and 1", "write 1 for every pixel inside"
-    if box is None:
-        return None
-    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
-    if (np.abs(tight - box) > np.maximum(LOOSE_PIXELS, LOOSE_SHARE * sides)).any():
-        outline = "(" + ", ".join(f"{value:g}" for value in tight) + ")"
-        given = "(" + ", ".join(f"{value:g}" for value in box) + ")"
-        return f"the mask fills {outline}, the box is {given}", "recompute the box from the mask"
+    if box is not None and box_misfit(tight.tolist(), box.tolist()):
+        return f"the mask fills {numbers(tight)}, the box is {numbers(box)}", "recompute the box from the mask"
     return None
 
 
@@ -260,10 +289,10 @@ def _flat(labels: object) -> list[int]:
     return torch.as_tensor(labels).reshape(-1).tolist() if labels is not None else []
 
 
-def _add_notes(report: Report, class_names: tuple[str, ...], per_label: Counter, empty: list[str]) -> None:
-    if empty:
-        shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
-        report.notes.append(f"{len(empty)} images hold no object, which is allowed: {shown}")
-    unseen = [name for label, name in enumerate(class_names) if label and not per_label[label]]
+def _add_notes(report: Report, class_names: tuple[str, ...], seen: _Seen) -> None:
+    if seen.empty:
+        shown = ", ".join(seen.empty[:5]) + (", …" if len(seen.empty) > 5 else "")
+        report.notes.append(f"{len(seen.empty)} images hold no object, which is allowed: {shown}")
+    unseen = [name for label, name in enumerate(class_names) if label and not seen.per_label[label]]
     if unseen and report.objects:
         report.notes.append(f"no object of class {', '.join(unseen)}")

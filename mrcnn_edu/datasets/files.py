@@ -12,6 +12,11 @@ from torch.nn import functional
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
+# Modes of 8 bits a channel: any value in them is one that a picture can have.
+PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+# The EXIF tag of how a camera was held, and its values for a quarter turn.
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+
 
 class ImageFileError(ValueError):
     """A file that cannot be read as an image; the message names it and the fix."""
@@ -44,6 +49,22 @@ def read_image(path: str | Path, max_side: int | None = None) -> Tensor:
         raise ImageFileError(f"{path}: the image is truncated or damaged ({error}); fetch or save it again") from None
     image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
     return reduce_image(image, max_side)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of the picture that `read_image` would give; it is decoded once, without a copy in floats.
+
+    raises   as `read_image` does
+    """
+    try:
+        with Image.open(path) as file:
+            file.load()
+            turned = file.getexif().get(ORIENTATION) in TURNED
+            if file.mode in PLAIN_MODES and 0 not in file.size:
+                return file.size if turned else file.size[::-1]
+    except Exception:  # whatever Pillow raises: the reader below has the words for it
+        pass
+    return tuple(read_image(path).shape[1:])
 
 
 def reduced_size(height: int, width: int, max_side: int | None) -> tuple[int, int]:

@@ -116,7 +116,9 @@ def test_images_and_masks_are_reduced_together(tmp_path, form):
     mask = box_mask(40, 80, slice(12, 32), slice(20, 60))
     polygon = [[20.0, 12, 60, 12, 60, 32, 20, 32]]
     Image.fromarray(mask * 255).save(tmp_path / "a.png")
-    entry = annotation(segmentation=polygon if form == "polygon" else encode_mask(mask), bbox=[20, 12, 40, 20])
+    entry = annotation(
+        segmentation=polygon if form == "polygon" else encode_mask(mask), bbox=[20, 12, 40, 20], area=800
+    )
     images = [{"id": 10, "file_name": "a.png", "width": 80, "height": 40}]
     dataset = CocoDataset(content(entry, images=images), tmp_path, max_side=20)
     image, target = dataset[0]
@@ -133,7 +135,7 @@ def test_images_and_masks_are_reduced_together(tmp_path, form):
 def test_an_object_that_vanishes_when_reduced_is_announced(tmp_path):
     Image.new("L", (400, 400)).save(tmp_path / "a.png")
     mask = box_mask(400, 400, slice(8, 10), slice(8, 10))
-    tiny = annotation(segmentation=encode_mask(mask), bbox=[8, 8, 2, 2])
+    tiny = annotation(segmentation=encode_mask(mask), bbox=[8, 8, 2, 2], area=4)
     images = [{"id": 10, "file_name": "a.png", "width": 400, "height": 400}]
     dataset = CocoDataset(content(tiny, images=images), tmp_path, max_side=20)
     with pytest.warns(UserWarning, match="a.png: annotation id 1 .*load the images larger"):
@@ -238,7 +240,7 @@ def test_faulty_annotations_are_named_or_dropped(folder, changes, message):
 
 def test_many_faults_are_counted_not_flooded(folder):
     faulty = [annotation(number, category_id=1) for number in range(1, 31)]
-    with pytest.raises(AnnotationError, match="and 20 more"):
+    with pytest.raises(AnnotationError, match="and 27 more"):
         CocoDataset(content(*faulty), folder)
 
 
@@ -285,10 +287,13 @@ def test_index_past_the_end(folder):
 
 def test_polygon_outside_the_image_is_found_by_the_checker(folder):
     outside = [[14.0, 14, 20, 14, 20, 20, 14, 20]]
-    report = check_dataset(CocoDataset(content(annotation(41, segmentation=outside), annotation(1)), folder))
-    assert not report.ok
-    assert "a.png, annotation id 41: masks: the mask is empty" in str(report)
+    given_content = content(annotation(41, segmentation=outside), annotation(1))
+    report = check_dataset(CocoDataset(given_content, folder, faulty="report"))
+    assert not report.ok and report.objects == 1
+    assert "a.png, annotation id 41: segmentation: the outline in (14, 14, 20, 20) lies outside" in str(report)
     assert "annotation id 1:" not in str(report)
+    with pytest.raises(AnnotationError, match="annotation id 41: segmentation: the outline .* lies outside"):
+        CocoDataset(given_content, folder)
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(0, 1)))

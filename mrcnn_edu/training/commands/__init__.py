@@ -12,6 +12,7 @@ import torch
 
 from ..checkpoint import CheckpointError
 from ..errors import NonFiniteLossError
+from .words import for_command_line
 
 HOME = {"train": "train", "evaluate": "evaluate", "predict": "predict", "check-data": "check_data"}
 
@@ -21,7 +22,9 @@ def run(options: argparse.Namespace) -> int:
     command = import_module(f"{__name__}.{HOME[options.command]}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: print(
+            f"warning: {for_command_line(str(message), options)}", file=sys.stderr
+        )
         try:
             return command.run(options)
         except (NonFiniteLossError, torch.cuda.OutOfMemoryError) as error:
@@ -35,5 +38,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fail(options: argparse.Namespace, error, status: int) -> int:
-    print(f"{options.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    message = " ".join(for_command_line(str(error), options).split())
+    print(f"{options.command}: error: {message}", file=sys.stderr)
     return status

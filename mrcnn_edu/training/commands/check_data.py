@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 
-from .shared import open_data
+from ..recipes import recipe
+from .shared import config_changes, open_data
+from .words import for_command_line
 
 
 def run(options: argparse.Namespace) -> int:
     """python -m mrcnn_edu check-data"""
     from ...datasets import check_dataset
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", UserWarning)
-        dataset = open_data(options, faulty="drop")
-    report = check_dataset(dataset, limit=options.limit, progress=sys.stderr.isatty())
-    print(report)
-    for warning in caught:
-        print(f"  fault: {warning.message}")
-    return 0 if report.ok and not caught else 1
+    config = _config(options)
+    dataset = open_data(options, faulty="report")
+    report = check_dataset(dataset, options.limit, sys.stderr.isatty(), config)
+    print(for_command_line(str(report), options))
+    return 0 if report.ok else 1
+
+
+def _config(options: argparse.Namespace):
+    """The settings of the model that `train` would make of the same options."""
+    from ...model import preset
+
+    plan = recipe(options.data)
+    name = options.preset or plan.preset
+    changes = config_changes(options, plan.config if name == plan.preset else {})
+    if options.detections is not None:
+        changes["box_detections_per_img"] = options.detections
+    if options.proposals_kept is not None:
+        changes["rpn_post_nms_top_n_test"] = options.proposals_kept
+    if options.anchors is not None:
+        changes["anchor_sizes"] = tuple((size,) for size in options.anchors)
+    return preset(name, **changes)

@@ -9,25 +9,38 @@ from pathlib import Path
 from ..settings import pick_device
 
 
-def open_data(options: argparse.Namespace, faulty: str = "raise", **changes):
+def open_data(options: argparse.Namespace, faulty: str | None = None, **changes):
     """The data set that --data, or --annotations and --images, name.
 
-    faulty   what `CocoDataset` does with annotations that cannot be used
+    faulty   what `CocoDataset` does with annotations that cannot be used; by default as --leave-out-faulty says
     raises   ValueError if neither or both are given
     """
-    from ...datasets import CocoDataset, load_dataset
+    from ...datasets import load_dataset
 
     if options.annotations or options.images:
         if options.data:
             raise ValueError("--data and --annotations exclude each other: give one of them")
         if not (options.annotations and options.images):
             raise ValueError("--annotations FILE and --images DIR belong together: give both")
-        return CocoDataset(options.annotations, options.images, faulty=faulty)
+        return open_coco(options, options.annotations, options.images, faulty)
     if not options.data:
         raise ValueError("no data: give --data NAME, or --annotations FILE and --images DIR")
     if options.data == "shapes" and getattr(options, "seed", None):
         changes["seed"] = options.seed
     return load_dataset(options.data, options.split, **changes)
+
+
+def open_coco(options: argparse.Namespace, annotations: str, images: str, faulty: str | None = None):
+    """A COCO file of the user's own, read as the options say."""
+    from ...datasets import CocoDataset
+
+    return CocoDataset(
+        annotations,
+        images,
+        faulty=faulty or ("drop" if options.leave_out_faulty else "raise"),
+        outside=options.allow_outside,
+        crowds="objects" if options.crowds_are_objects else "regions",
+    )
 
 
 def config_changes(options: argparse.Namespace, defaults: dict) -> dict:

@@ -10,7 +10,7 @@ from ..evaluation import METRICS
 from ..loop import CHECKPOINT, train
 from ..order import seed_all
 from ..recipes import recipe
-from .shared import config_changes, open_data
+from .shared import config_changes, open_coco, open_data
 
 RUN_SETTINGS = (
     "steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
@@ -68,10 +68,10 @@ def _training_data(options: argparse.Namespace, plan):
 
 
 def _validation_data(options: argparse.Namespace):
-    from ...datasets import CocoDataset, load_dataset
+    from ...datasets import load_dataset
 
     if options.val_annotations:
-        return CocoDataset(options.val_annotations, options.val_images or options.images)
+        return open_coco(options, options.val_annotations, options.val_images or options.images)
     if options.val_images:
         raise ValueError("--val-images needs --val-annotations FILE")
     return load_dataset(options.data, "val") if options.data else None
