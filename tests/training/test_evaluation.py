@@ -6,8 +6,6 @@ import torch
 from pycocotools import mask as mask_codec
 
 from mrcnn_edu.training import evaluate
-from mrcnn_edu.training.coco_scores import average_precision
-from mrcnn_edu.training.evaluation import coco_results
 
 from .annotated import NOTHING, Scene, annotation, box_mask, found
 from .tiny import Hooked, Oracle, as_detection, tiny_model, tiny_shapes
@@ -174,10 +172,3 @@ def test_out_of_memory_while_evaluating_says_what_to_lower(monkeypatch):
         torch.cuda.OutOfMemoryError, match=r"evaluation ran out of memory. Lower batch \(now 2\).*max_size"
     ):
         evaluate(model, tiny_shapes(), batch=2)
-
-
-def test_average_precision_ignores_images_that_were_not_looked_at():
-    truth = Scene([annotation(1, (2, 2, 12, 12)), annotation(2, (2, 2, 12, 12), image=101)], images=2).coco()
-    results = [{**r, "category_id": 7} for r in coco_results(found((2, 2, 12, 12)), 100)]
-    assert average_precision(truth, results, [100])["segm"]["AP"] == 1.0
-    assert average_precision(truth, results, [100, 101])["segm"]["AP"] == pytest.approx(0.5, abs=0.01)
