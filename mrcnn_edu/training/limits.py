@@ -19,6 +19,7 @@ OPTIONS = {
     "max_detections": "--max-detections",
     "anchor_sizes": "--anchors",
     "min_size": "--min-size",
+    "class_agnostic": "--class-agnostic",
 }
 
 
@@ -86,8 +87,10 @@ def _capped(counts: Counter, images: int, name: str, limit: int, objects: str, w
     pictures = len({key[0] if isinstance(key, tuple) else key for key in over})
     most, total = max(counts.values()), sum(counts.values())
     missed = sum(counts[key] - limit for key in over)
-    return [f"{pictures} of {images} pictures hold more than {limit} {objects} (up to {most}), and {name}={limit} "
-            f"limits the {what}: at least {missed} of {total} objects are missed; {name}={most} lifts it"]  # fmt: skip
+    return [
+        f"{pictures} of {images} pictures hold more than {limit} {objects} (up to {most}), and `{name}={limit}` limits "
+        f"the {what}: at least {missed} of {total} objects are missed; `{name}={most}` lifts it"
+    ]
 
 
 def _sides(config: Config, images: list[dict], objects: list[dict]) -> tuple[np.ndarray, np.ndarray]:
@@ -123,15 +126,18 @@ def size_notes(config: Config, widths: np.ndarray, heights: np.ndarray) -> list[
             notes.append(
                 f"{which.sum()} of {len(areas)} objects are too {word} for every anchor (IoU below "
                 f"{config.rpn_bg_iou_thresh:g}): at the model's scale one has {widths[worst]:.0f} × "
-                f"{heights[worst]:.0f} pixels, and the anchors are for sides of {sizes}; a {fix} min_size than "
-                f"{config.min_size[-1]}, or training with other anchor_sizes, lifts it"
+                f"{heights[worst]:.0f} pixels, and the anchors are for sides of {sizes}; a {fix} `min_size` than "
+                f"{config.min_size[-1]}, or training with other `anchor_sizes`, lifts it"
             )
     return notes
 
 
 def in_options(note: str) -> str:
-    """A note in the words of the command line: `max_detections=300` becomes `--max-detections 300`."""
+    """A note in the words of the command line: `max_detections=300` in backticks becomes --max-detections 300."""
     for name, option in OPTIONS.items():
-        note = re.sub(rf"\b{name}=", f"{option} ", note)
-        note = re.sub(rf"\b{name}\b", option, note)
+        note = re.sub(rf"`{name}(?:=(\w+))?`", lambda found, option=option: _option(option, found[1]), note)
     return note
+
+
+def _option(option: str, value: str | None) -> str:
+    return option if value in (None, "True") else f"{option} {value}"

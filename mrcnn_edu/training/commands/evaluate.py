@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...mistakes import break_it
 from ..coco_scores import average_precision, missing_figures
-from ..evaluation import detections, evaluation_notes, looked_at
+from ..evaluation import detections, evaluation_notes, kinds_of, looked_at
 from ..limits import in_options, scored_detections
 from ..proposal_recall import proposal_recall
 from .shared import load_model, open_data, write_results
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         for of_image, image_id in found:
             results.extend(of_image)
             seen.append(image_id)
-    scores = average_precision(truth, results, seen, agnostic, most)
+    scores = average_precision(truth, results, seen, agnostic, most, kinds=kinds_of(model))
     if options.out:
         write_results(Path(options.out) / "detections.json", results)
     if options.json:
