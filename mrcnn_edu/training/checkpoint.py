@@ -64,6 +64,9 @@ def save_checkpoint(path: str | Path, state: dict) -> None:
         kept = f"the last good one is still at {path}" if path.exists() else "there is no earlier one"
         fix = "free some space" if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) else "check the folder"
         raise CheckpointError(f"cannot save checkpoint {path}: {error.strerror or error}; {kept}; {fix}") from error
+    except BaseException:
+        _remove(fresh)
+        raise
 
 
 def _remove(path: Path) -> None:
