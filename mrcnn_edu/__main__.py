@@ -97,9 +97,7 @@ def _train(command) -> None:
     command.add_argument("--val-images", metavar="DIR", help="the folder of that file's images (default: as --images)")
     _model(command, "weights to start from; default: none, random weights")
     command.add_argument("--preset", help="model when no weights are given: lesson, resnet50_fpn, resnet50_fpn_v2")
-    _course(
-        command.add_argument_group("course of the training (defaults by data set; the plan that is printed has all)")
-    )
+    _course(command.add_argument_group("course of the training (defaults by data set)"))
     _numbers(command.add_argument_group("numbers and machine"))
     _augmentation(command.add_argument_group("augmentation (defaults by data set)"))
     command.add_argument("--eval-every", type=whole(0), help="steps between validations; 0: only at the end")

@@ -41,8 +41,11 @@ def name_classes(model: nn.Module, dataset: Dataset) -> None:
         return
     names, before = tuple(dataset.class_names), model.class_names
     if before is not None and tuple(before) != names:
-        warnings.warn(f"the model's classes were {', '.join(before[1:])}; from now on, in this order, they are "
-                      f"{', '.join(names[1:])}: what it knew of one class becomes the start of another", stacklevel=6)  # fmt: skip
+        warnings.warn(
+            f"the model's classes were {', '.join(before[1:])}; from now on, in this order, they are "
+            f"{', '.join(names[1:])}: what it knew of one is the start of another",
+            stacklevel=6,
+        )
     ids = getattr(dataset, "category_ids", None)
     model.class_names, model.category_ids = names, None if ids is None else tuple(ids)
 
@@ -68,8 +71,8 @@ def check_validation_set(model: nn.Module, dataset: Dataset, val: Dataset, seed:
     with seeded(seed):
         report = check_dataset(_checked(val), count)
         if report.images and not report.objects and not any(fault.field == "file" for fault in report.faults):
-            raise ValueError(f"{who}: there is no object in the {report.images} images that were looked at, so there is "
-                             "nothing to measure: give annotated images, or no validation set")  # fmt: skip
+            raise ValueError(f"{who}: there is no object in the {report.images} images that were looked at, so "
+                             "there is nothing to measure: give annotated images, or no validation set")  # fmt: skip
         _refuse(report, f"{who}: ")
         return _rehearse(model, val, who, count)
 

@@ -45,7 +45,7 @@ class Interrupts:
 
     @contextmanager
     def at_once(self):
-        """Within it the first interrupt raises too: for long work that may be cut anywhere, as nothing depends on it."""
+        """Within it the first interrupt raises too: for work that may be cut anywhere."""
         if self.asked:
             raise KeyboardInterrupt
         self._waits = True
@@ -60,3 +60,16 @@ def leave_interrupts_to_the_run(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Only the first: who terminates a worker by itself comes again.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
+def end_at_once(workers) -> None:
+    """Kill processes that prepare batches, whatever they wait for: to ask them first takes seconds for each."""
+    main = threading.current_thread() is threading.main_thread()
+    # Torch listens for the end of its workers and would raise an error of its own over the one that is under way.
+    listener = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main and hasattr(signal, "SIGCHLD") else None
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join(5)
+    if listener is not None:
+        signal.signal(signal.SIGCHLD, listener)

@@ -82,8 +82,9 @@ class FolderLock:
                 os.close(handle)
                 raise FolderInUseError(_refusal(self.folder, owner)) from None
             except _NoLocksError as error:
-                warnings.warn(f"{self.folder}: locks do not work on this file system ({error}): nothing keeps a second "
-                              "run from writing here at the same time, so see to it that none does", stacklevel=6)  # fmt: skip
+                text = (f"{self.folder}: locks do not work on this file system ({error}): nothing keeps a second run "
+                        "from writing here at the same time, so see to it that none does")  # fmt: skip
+                warnings.warn(text, stacklevel=6)
                 return handle
             if self._still_there(handle):
                 return handle

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from multiprocessing import active_children
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from .checks import check_training_set, check_validation_set, name_classes
 from .errors import EvaluationError, NonFiniteLossError, explained_out_of_memory, in_one_line
 from .evaluation import METRICS, evaluate
 from .folder import CHECKPOINT, LOSSES_TABLE, METRICS_TABLE, WEIGHTS, RunFolder
-from .interrupts import Interrupts
+from .interrupts import Interrupts, end_at_once
 from .order import batches, item_index, seed_all
 from .plan import plan_text
 from .settings import TrainSettings
@@ -71,10 +72,10 @@ def train(
     `out` gets checkpoint.pt, losses.csv (a row per step), metrics.csv (a row per evaluation on `val`) and, at the end
     or when the run is stopped, model.safetensors. It belongs to one run at a time. Both data sets are looked at before
     the first step. What is due is saved before it is evaluated, and an evaluation between steps that fails is left out
-    with a warning. The random numbers of Python, NumPy and torch are seeded with `settings.seed`, so the same call gives
-    the same weights on the same machine; a run that was killed and resumed ends bit-identical on the CPU to one that
-    was not. Ctrl-C finishes the step, saves, and returns; a second one raises KeyboardInterrupt at once, and on disk is
-    what was saved before.
+    with a warning. The random numbers of Python, NumPy and torch are seeded with `settings.seed`, so the same call
+    gives the same weights on the same machine; a run that was killed and resumed ends bit-identical on the CPU to one
+    that was not. Ctrl-C finishes the step, saves, and returns; a second one raises KeyboardInterrupt at once, and what
+    was saved before is on disk.
 
     out        folder, made if missing; None keeps nothing on disk
     resume     go on from out/checkpoint.pt; starts at step 0 if there is none yet
@@ -168,12 +169,15 @@ class _Run:
 
     def batches(self):
         s = self.settings
-        pin = self.state.device.type == "cuda"
+        pin, others = self.state.device.type == "cuda", set(active_children())
         try:
             yield from batches(self.dataset, s.seed, s.batch, self.state.step, s.steps, s.workers, pin)
         except Exception:
             self.rescue()
             raise
+        finally:
+            if self.interrupts.asked > 1:
+                end_at_once(set(active_children()) - others)
 
     def update(self, images, targets) -> dict[str, float]:
         device = self.state.device
@@ -286,8 +290,7 @@ class _Run:
         except (CheckpointError, OSError) as error:
             warnings.warn(str(error), stacklevel=4)
         else:
-            warnings.warn(f"the {self.state.step} steps that are done are saved in {self.path}: resume goes on from there",
-                          stacklevel=4)  # fmt: skip
+            warnings.warn(f"the {self.state.step} steps done are saved in {self.path}: resume goes on", stacklevel=4)
 
     def stop(self) -> None:
         """After the first interrupt, keep the last whole state; after the second, end at once."""

@@ -43,9 +43,10 @@ def plan_text(
     """
     parts = {"data": _data(dataset, objects), "classes": ", ".join(dataset.class_names[1:]),
              "model": _model(model), "scale": _scale(model)}  # fmt: skip
-    parts |= {subject: pairs((name, getattr(settings, name)) for name in names) for subject, names in LINES}
+    parts |= {subject: pairs((name, getattr(settings, name)) for name in names).removeprefix(f"{subject} ")
+              for subject, names in LINES}  # fmt: skip
     epochs = settings.steps * settings.batch / max(1, len(dataset))
-    parts["steps"] += f" ({epochs:.3g} times through the data)" + (f"; {done} of them are done" if done else "")
+    parts["steps"] += f" ({epochs:.3g} epochs)" + (f"; {done} steps are done" if done else "")
     parts["machine"] += f" ({device})" if settings.device == "auto" and device is not None else ""
     parts["augmentation"] = _augmentation(dataset)
     parts["validation"] = _validation(val, limit, settings)
@@ -74,9 +75,9 @@ def _model(model: nn.Module) -> str:
     numbers = [(p.numel(), p.requires_grad) for p in model.parameters()]
     count, trained = sum(n for n, _ in numbers), sum(n for n, wanted in numbers if wanted)
     report = getattr(model, "load_report", None)
-    start = f"weights from {report.source}" if report is not None else "weights as they are in the model"
+    start = f"; weights from {report.source}" if report is not None else ""
     backbone = getattr(getattr(model, "config", None), "backbone", type(model).__name__)
-    return f"{backbone}, {count:,} parameters, {trained:,} of them trained; {start}"
+    return f"{backbone}, {count:,} parameters, {trained:,} of them trained{start}"
 
 
 def _scale(model: nn.Module) -> str:

@@ -112,7 +112,8 @@ class TrainState:
             "schedule": {"name": self.settings.schedule, "next_lr": learning_rate(self.step, self.settings)},
             "step": self.step,
             "sampler": {"seed": self.settings.seed, "position": self.step * self.settings.batch,
-                        "dataset": getattr(dataset, "name", ""), "length": len(dataset), "augment": augmentation(dataset)},
+                        "dataset": getattr(dataset, "name", ""), "length": len(dataset),
+                        "augment": augmentation(dataset)},
             "random": random_state(),
             "settings": self.settings.to_dict(),
         }  # fmt: skip
