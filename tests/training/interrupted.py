@@ -166,7 +166,9 @@ def main(folder: Path) -> None:
     steps = weights_of_each_step(7)
     assert outcome(child(lambda: one_run(folder / "whole"))) == 0
     tries = [(place, times, 0) for place in PLACES | AT_ONCE for times in (1, 2)]
-    tries += [(place, times, 2) for place in ("before step 4", "in an evaluation", "before the row") for times in (1, 2)]
+    tries += [
+        (place, times, 2) for place in ("before step 4", "in an evaluation", "before the row") for times in (1, 2)
+    ]
     for number, (place, times, workers) in enumerate(tries):
         what, here = f"{place}, {times}x, {workers} workers", folder / str(number)
         ended = interrupted_run(here, place, times, workers)

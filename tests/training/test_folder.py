@@ -37,7 +37,9 @@ def holder(tmp_path, root):
 def test_a_second_run_is_refused_by_name(tmp_path, holder, how):
     with pytest.raises(FolderInUseError) as caught:
         run(out=tmp_path / "run", **how)
-    words = re.compile(rf"{re.escape(str(tmp_path / 'run'))} is in use by another run \(process {holder.pid} on .+, since")
+    words = re.compile(
+        rf"{re.escape(str(tmp_path / 'run'))} is in use by another run \(process {holder.pid} on .+, since"
+    )
     assert words.match(str(caught.value))
     assert os.listdir(tmp_path / "run") == ["run.lock"]
 

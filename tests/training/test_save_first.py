@@ -80,7 +80,9 @@ def test_a_checkpoint_that_is_due_is_there_before_the_evaluation(tmp_path, monke
 
     def look():
         saved = load_checkpoint(tmp_path / "checkpoint.pt")
-        steps.append((saved["step"], len(read_table(tmp_path / "losses.csv")), (tmp_path / "model.safetensors").exists()))
+        steps.append(
+            (saved["step"], len(read_table(tmp_path / "losses.csv")), (tmp_path / "model.safetensors").exists())
+        )
 
     failing(monkeypatch, (), None, look)
     run(out=tmp_path, val=VAL, eval_every=2)

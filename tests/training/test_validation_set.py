@@ -9,9 +9,9 @@ from PIL import Image
 
 from mrcnn_edu.datasets import CocoDataset, Transformed, export_coco, train_transforms
 from mrcnn_edu.model import load_weights
-from mrcnn_edu.training import evaluate, load_checkpoint
+from mrcnn_edu.training import evaluate, load_checkpoint, train
 
-from .tiny import Hooked, Noisy, run, tiny_model, tiny_shapes
+from .tiny import Hooked, Noisy, run, tiny_model, tiny_settings, tiny_shapes
 
 KINDS = tiny_shapes().class_names[1:]
 
@@ -115,10 +115,6 @@ def test_a_set_that_holds_nothing(tmp_path):
 def test_only_the_images_that_are_used_are_looked_at(tmp_path):
     seen = []
     model, val = tiny_model(), Hooked(tiny_shapes(length=40, seed=9), seen.append)
-    from mrcnn_edu.training import train
-
-    from .tiny import tiny_settings
-
     result = train(model, tiny_shapes(), tiny_settings(steps=1), val, progress=False, limit=3)
     assert set(seen) == {0, 1, 2} and len(result.metrics) == 1
 
