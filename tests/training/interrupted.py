@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from mrcnn_edu.model import MaskRCNN, weights
-from mrcnn_edu.training import checkpoint, load_checkpoint, loop, read_table, tables, train
+from mrcnn_edu.training import checkpoint, load_checkpoint, loop, tables, train
 
 from .kills import _HalfFile, child, outcome, same_run
 from .tiny import Noisy, same_tensors, tiny_model, tiny_settings, tiny_shapes
@@ -187,15 +187,15 @@ def main(folder: Path) -> None:
 def at_random(folder: Path, steps: list[dict]) -> int:
     """Interrupt a run after random times, once or twice, until it gets through; returns how many it took."""
     dice, count, here = random.Random(5), 0, folder / "random"
+
+    def work():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            os._exit(ONCE if one_run(here).interrupted else 0)
+        except KeyboardInterrupt:
+            os._exit(TWICE)
+
     while True:
-
-        def work():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            try:
-                os._exit(ONCE if one_run(here).interrupted else 0)
-            except KeyboardInterrupt:
-                os._exit(TWICE)
-
         pid = child(work)
         if count < 10:
             time.sleep(dice.uniform(0.05, 0.6))

@@ -133,9 +133,9 @@ def test_classes_in_another_order_change_no_figure(scenes, tmp_path, recwarn):
     plain = CocoDataset(content, folder / "images", name="val")
     ids = {name: 10 - place for place, name in enumerate(KINDS)}  # ascending ids turn the order of the classes round
     old = {kind["id"]: ids[kind["name"]] for kind in content["categories"]}
-    turned = {**content, "categories": [{"id": ids[name], "name": name} for name in KINDS],
-              "annotations": [{**row, "category_id": old[row["category_id"]]} for row in content["annotations"]]}  # fmt: skip
-    turned = CocoDataset(turned, folder / "images", name="val")
+    kinds = [{"id": ids[name], "name": name} for name in KINDS]
+    rows = [{**row, "category_id": old[row["category_id"]]} for row in content["annotations"]]
+    turned = CocoDataset({**content, "categories": kinds, "annotations": rows}, folder / "images", name="val")
     assert turned.class_names[1:] == plain.class_names[:0:-1]
     scores = []
     for val in (plain, turned):
