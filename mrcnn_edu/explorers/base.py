@@ -52,6 +52,7 @@ class Explorer:
         self.messages = widgets.VBox([control.message for control in controls])
         for control in controls:
             control.on_change = lambda value, control=control: self._changed(control.name, value)
+            control.lock = self._state
         rows = self.rows()
         for row in rows:
             if isinstance(row, widgets.HBox):

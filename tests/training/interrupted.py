@@ -177,7 +177,7 @@ def main(folder: Path) -> None:
         if times == 1:
             kept = load_checkpoint(here / "checkpoint.pt")["model"]
             assert same_tensors(weights_in(here), dict(sorted(kept.items()))), what
-        assert outcome(child(lambda: one_run(here))) == 0, f"{what}: the resumed run failed"
+        assert outcome(child(lambda here=here: one_run(here))) == 0, f"{what}: the resumed run failed"
         assert same_run(folder / "whole", here), f"{what}: the resumed run ended otherwise"
         check_whole(here, steps, what)
         print(f"interrupted {what}: whole")
