@@ -94,7 +94,13 @@ def test_ctrl_c_as_a_user_presses_it(scenes, tmp_path, root, times, name):  # no
 
 
 def test_two_commands_cannot_share_a_folder(scenes, tmp_path, root):  # noqa: F811
-    command = [sys.executable, "-m", "mrcnn_edu", *arguments(scenes, tmp_path / "run", "--steps", 100_000)]
+    # Its workers live on for some seconds when it is killed, and must not keep its lock.
+    command = [
+        sys.executable,
+        "-m",
+        "mrcnn_edu",
+        *arguments(scenes, tmp_path / "run", "--steps", 100_000, "--workers", 2),
+    ]
     first = subprocess.Popen([str(part) for part in command], cwd=root, stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)  # fmt: skip
     try:
