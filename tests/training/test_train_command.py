@@ -27,14 +27,15 @@ def test_a_last_evaluation_that_does_not_go_through(scenes, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "evaluate", evaluate)
-        status, _, err = call(*arguments(scenes, tmp_path / "run"))
+        status, _, err = call(*arguments(scenes, tmp_path / "run", "--limit", 3))
     assert status == (130 if isinstance(error, KeyboardInterrupt) else 1)
     line = err.splitlines()[-1]
     weights, checkpoint = tmp_path / "run" / "model.safetensors", tmp_path / "run" / "checkpoint.pt"
     assert line.startswith("train: error: the evaluation after the last step ") and "Traceback" not in err
     assert f"saved: {weights} and {checkpoint}" in line and load_checkpoint(checkpoint)["step"] == 2
     later = shlex.split(line.partition("Evaluate later: ")[2])
-    assert later[:3] == ["python", "-m", "mrcnn_edu"] and main([*later[3:], "--json"]) == 0
+    assert later[:3] == ["python", "-m", "mrcnn_edu"] and later[-4:-2] == ["--limit", "3"]
+    assert main([*later[3:], "--json"]) == 0
     status, out, err = call(*arguments(scenes, tmp_path / "run", "--resume"))
     assert status == 0 and "segm_AP " in out, err
 

@@ -85,6 +85,9 @@ def _report(options: argparse.Namespace, settings: TrainSettings, result: TrainR
 def _without_metrics(options: argparse.Namespace, result: TrainResult, why: str, status: int) -> int:
     where = ["--annotations", options.val_annotations, "--images", options.val_images or options.images]
     data = where if options.val_annotations else ["--data", options.data]
+    for name in ("limit", "mistake"):
+        value = getattr(options, name)
+        data += [] if value is None else [f"--{name}", str(value)]
     later = shlex.join(["python", "-m", "mrcnn_edu", "evaluate", *data, "--weights", str(result.weights)])
     print(f"train: error: the evaluation after the last step {why}. The training is complete, and its results are "
           f"saved: {result.weights} and {result.checkpoint}. Evaluate later: {later}", file=sys.stderr)  # fmt: skip
