@@ -19,7 +19,7 @@ class CheckpointError(RuntimeError):
 
 
 class _Recorder:
-    """A binary file that remembers the first error of the operating system: torch.save hides it behind its own."""
+    """A binary file that remembers its first error, or Ctrl-C: torch.save hides them behind errors of its own."""
 
     def __init__(self, file):
         self.file, self.error = file, None
@@ -28,7 +28,7 @@ class _Recorder:
         if self.error is None:
             try:
                 return self.file.write(data)
-            except OSError as error:
+            except BaseException as error:
                 self.error = error
         # Torch's zip writer cannot unwind from an error in its destructor; what it still writes goes nowhere.
         return len(data)
@@ -37,7 +37,7 @@ class _Recorder:
         if self.error is None:
             try:
                 self.file.flush()
-            except OSError as error:
+            except BaseException as error:
                 self.error = error
 
 
@@ -64,6 +64,11 @@ def save_checkpoint(path: str | Path, state: dict) -> None:
         kept = f"the last good one is still at {path}" if path.exists() else "there is no earlier one"
         fix = "free some space" if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) else "check the folder"
         raise CheckpointError(f"cannot save checkpoint {path}: {error.strerror or error}; {kept}; {fix}") from error
+    except BaseException as error:
+        _remove(fresh)
+        if isinstance(error.__context__, KeyboardInterrupt):  # Between two writes, torch hides it too.
+            raise error.__context__ from None
+        raise
 
 
 def _remove(path: Path) -> None:

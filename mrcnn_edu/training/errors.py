@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from contextlib import contextmanager
 
 import torch
@@ -55,23 +53,26 @@ def explained_out_of_memory(what: str, model, batch: int):
         ) from error
 
 
-@contextmanager
-def interrupts_held():
-    """Ctrl-C waits until the end of the block, so that no update is left half done. A second Ctrl-C does not wait."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Interrupts reach only the main thread.
-        return
-    waiting = []
+class EvaluationError(RuntimeError):
+    """The evaluation after the last step failed. The training is complete: the model holds the trained weights.
 
-    def hold(number, frame):
-        if waiting:
-            raise KeyboardInterrupt
-        waiting.append(number)
+    result  the `TrainResult`, with the paths of the checkpoint and the weights; its metrics lack the last row
+    reason  what went wrong; the error itself is the cause of this one
+    """
 
-    before = signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting:
-        raise KeyboardInterrupt
+    def __init__(self, result, reason: str):
+        self.result, self.reason = result, reason
+        saved = [str(path) for path in (result.weights, result.checkpoint) if path is not None]
+        where = f"and saved: {' and '.join(saved)}" if saved else "in the model"
+        super().__init__(
+            f"the evaluation after the last step ({result.step}) failed: {reason}. The trained weights are whole "
+            f"{where}. Repair what is named and call evaluate on them, or resume the run"
+        )
+
+    def __reduce__(self):
+        return type(self), (self.result, self.reason)
+
+
+def in_one_line(error: BaseException) -> str:
+    """The class and the words of an error."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

@@ -96,6 +96,17 @@ def evaluation_notes(
     return notes + limit_notes(getattr(model, "config", None), truth, ids, most, class_agnostic)
 
 
+def figure_notes(model: nn.Module, truth: dict, limit: int | None = None) -> list[str]:
+    """What limits the figures of a validation whatever the model learns, a line each: its settings, and what is absent.
+
+    Arguments as for `evaluate`.
+    """
+    ids = looked_at(truth, limit)
+    counted_truth = {**truth, "annotations": counted(truth, ids)[1]}
+    capped = limit_notes(getattr(model, "config", None), counted_truth, ids, scored_detections(model, None))
+    return capped + missing_figures(truth, ids, by_size=False)
+
+
 def kinds_of(model: nn.Module) -> tuple[str, ...]:
     """What a model gives: boxes, and masks unless its mask head was taken away."""
     return KINDS if getattr(getattr(model, "roi_heads", None), "has_mask", True) else KINDS[:1]
