@@ -31,7 +31,7 @@ MODEL_ROWS = [
     {"boxes", "config"},
     {"images", "anchors", "matching", "roi_align", "backbone"},
     {"rpn", "box_head", "mask_head", "losses", "detect"},
-    {"stages", "old_names"},
+    {"stages", "old_names", "pickles"},
     {"mask_rcnn"},
     {"weights", "twin"},
 ]

@@ -2,17 +2,16 @@
 
 import json
 import os
-import pickle
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from mrcnn_edu.model.config import Config, preset
 from mrcnn_edu.model.mask_rcnn import MaskRCNN
 from mrcnn_edu.model.old_names import rename_old_keys
+from mrcnn_edu.model.pickles import DamagedFileError, ForeignContentError, read_plain
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What ships lies beside the package in a clone, and inside it when installed.
@@ -179,7 +178,7 @@ def _published(name: str) -> _Content:
     weights = getattr(detection, enum).COCO_V1
     try:
         state_dict = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except OSError as error:
+    except Exception as error:  # no network, a wrong hash, a file cut short: each its own class
         raise OSError(
             f"the COCO weights could not be downloaded from {weights.url} ({error}): "
             "check the network, or fetch the file by hand and give its path"
@@ -189,13 +188,13 @@ def _published(name: str) -> _Content:
 
 
 def _safetensors(path: Path) -> _Content:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state_dict = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
+    except Exception as error:  # the library's own classes change from version to version
         raise ValueError(f"{path} is truncated or no safetensors file ({error}): fetch or make it again") from error
     if "config" not in metadata:
         return _plain(path, state_dict)
@@ -214,13 +213,13 @@ def _described(path: Path, state_dict: dict, config: str | dict, names: str | li
 def _pickled(path: Path) -> _Content:
     """A checkpoint or state dict saved with torch. Only plain tensors and values are read: nothing in it runs."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        saved = read_plain(path)
+    except ForeignContentError as error:
         raise ValueError(
             f"{path} holds more than tensors and plain values, or is no weights file, and was refused: nothing in it "
-            f"was run. Save a state dict, or use save_weights. ({str(error).splitlines()[0]})"
+            f"was run. Save a state dict, or use save_weights. ({error})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except DamagedFileError as error:
         raise ValueError(f"{path} is truncated or no weights file ({error}): fetch or make it again") from error
     if isinstance(saved, dict) and "config" in saved and "model" in saved:
         return _described(path, saved.get("ema") or saved["model"], saved["config"], saved.get("class_names"))
