@@ -41,11 +41,13 @@ def read_image(path: str | Path, max_side: int | None = None) -> Tensor:
     try:
         with Image.open(path) as file:
             pixels = _pixels(ImageOps.exif_transpose(file), path)
+    except (ImageFileError, MemoryError):
+        raise
     except UnidentifiedImageError:
         raise ImageFileError(_no_image(path)) from None
     except Image.DecompressionBombError as error:
         raise ImageFileError(f"{path}: too large to open ({error}); reduce the picture first") from None
-    except (OSError, SyntaxError, EOFError) as error:
+    except Exception as error:  # each of Pillow's formats has its own classes for damage, and they change
         raise ImageFileError(f"{path}: the image is truncated or damaged ({error}); fetch or save it again") from None
     image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
     return reduce_image(image, max_side)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mrcnn_edu.model.config import Config, preset
 from mrcnn_edu.model.mask_rcnn import MaskRCNN
-from mrcnn_edu.model.pickled import Unread, read_pickled, refusal
+from mrcnn_edu.model.pickles import DamagedFileError, ForeignContentError, Unread, read_known
 from mrcnn_edu.model.tensor_names import name_prefixes, own_names
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -199,7 +199,7 @@ def _published(name: str) -> _Content:
     weights = getattr(detection, enum).COCO_V1
     try:
         state_dict = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except OSError as error:
+    except Exception as error:  # no network, a wrong hash, a file cut short: each its own class
         raise OSError(
             f"the COCO weights could not be downloaded from {weights.url} ({error}): "
             "check the network, or fetch the file by hand and give its path"
@@ -210,13 +210,13 @@ def _published(name: str) -> _Content:
 
 
 def _safetensors(path: Path) -> _Content:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state_dict = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
+    except Exception as error:  # the library's own classes change from version to version
         raise ValueError(f"{path} is truncated or no safetensors file ({error}): fetch or make it again") from error
     if "config" not in metadata:
         return _plain(path, state_dict)
@@ -238,7 +238,12 @@ def _described(path: Path, state_dict: dict, description: dict) -> _Content:
 
 def _pickled(path: Path) -> _Content:
     """A checkpoint or state dict saved with torch. Only plain tensors and values are read: nothing in it runs."""
-    saved, foreign = read_pickled(path)
+    try:
+        saved, foreign = read_known(path)
+    except ForeignContentError as error:
+        raise ValueError(_refusal(path, str(error))) from error
+    except DamagedFileError as error:
+        raise ValueError(f"{path} is truncated or no weights file ({error}): fetch or make it again") from error
     if isinstance(saved, dict) and isinstance(saved.get("config"), dict) and _is_state_dict(saved.get("model")):
         return _described(path, saved.get("ema") or saved["model"], saved)
     state_dict, notes = _chosen(path, saved, foreign)
@@ -265,8 +270,15 @@ def _chosen(path: Path, saved: object, foreign: list[str]) -> tuple[dict, list[s
         others = f"; its running average {averages[0]!r} was not" if models and averages else ""
         return entries[taken], [f"the entry {taken!r} was taken{others}"]
     if foreign and any(isinstance(value, Unread) for value in (saved, *entries.values())):
-        raise ValueError(refusal(path, foreign))
+        raise ValueError(_refusal(path, ", ".join(foreign[:3])))
     raise ValueError(f"{path} holds no state dict: give a dict from parameter names to tensors")
+
+
+def _refusal(path: Path, names: str) -> str:
+    return (
+        f"{path} holds more than tensors and plain values ({names}), and was refused: nothing in it was run. "
+        "Save a state dict, or use save_weights"
+    )
 
 
 def _is_state_dict(value: object) -> bool:

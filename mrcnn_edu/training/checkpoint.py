@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import random
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from ..model.pickles import DamagedFileError, ForeignContentError, read_plain
 
 FORMAT = "mrcnn_edu checkpoint 1"
 
@@ -95,15 +96,14 @@ def load_checkpoint(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_plain(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"no checkpoint at {path}") from None
-    except pickle.UnpicklingError as error:
+    except ForeignContentError as error:
         raise CheckpointError(f"{path} is refused: it holds more than tensors and plain values, or is no checkpoint; "
                               "nothing in it was run. Use a file that this package wrote") from error  # fmt: skip
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} cannot be read, it may be truncated ({first}). "
+    except (DamagedFileError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read, it may be truncated ({error}). "
                               "Use another checkpoint, or start the run anew") from error  # fmt: skip
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no training checkpoint of this package, so no run can go on from it; "

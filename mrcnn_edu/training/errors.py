@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 
 import torch
@@ -36,9 +37,8 @@ def explained_out_of_memory(what: str, model, batch: int):
     """
     try:
         yield
-    except RuntimeError as error:
-        words = ("out of memory", "allocate memory")  # MPS and the CPU have no class of their own for it.
-        if not isinstance(error, torch.cuda.OutOfMemoryError) and not any(word in str(error) for word in words):
+    except (RuntimeError, MemoryError) as error:
+        if not _says_out_of_memory(error):
             raise
         config = getattr(model, "config", None)
         sizes = ", ".join(
@@ -46,11 +46,31 @@ def explained_out_of_memory(what: str, model, batch: int):
             for name in ("min_size", "max_size", "rpn_post_nms_top_n_train", "box_batch_size_per_image")
             if hasattr(config, name)
         )
-        first = str(error).splitlines()[0]
+        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise torch.cuda.OutOfMemoryError(
             f"{what} ran out of memory. Lower batch (now {batch}); or the image size and the number of proposals: "
             f"{sizes or 'min_size, max_size, rpn_post_nms_top_n_train'}; or set amp to bfloat16. ({first})"
         ) from error
+
+
+def _says_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out.
+
+    torch has no class for it but on CUDA, and its words change. So it is asked for more memory than any machine has:
+    what it says then, numbers left out, is what it says of the CPU.
+    """
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    try:
+        torch.empty(2**60, dtype=torch.uint8)
+    except Exception as known:
+        if type(error) is type(known) and _without_numbers(error) == _without_numbers(known):
+            return True
+    return "out of memory" in str(error)  # Apple's GPUs, which cannot be asked in this way.
+
+
+def _without_numbers(error: Exception) -> str:
+    return re.sub(r"\d+", "", next(iter(str(error).splitlines()), ""))
 
 
 class EvaluationError(RuntimeError):

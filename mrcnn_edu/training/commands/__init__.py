@@ -22,6 +22,8 @@ def run(options: argparse.Namespace) -> int:
     command = import_module(f"{__name__}.{HOME[options.command]}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        # What we warn of is for whoever runs the command, however Python was told to treat warnings.
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: print(
             f"warning: {for_command_line(str(message), options)}", file=sys.stderr
         )
