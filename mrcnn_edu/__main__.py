@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="train | evaluate | predict | check-data")
     for name, add, text in (
         ("train", _train, "train a model; the run's folder gets checkpoint.pt, losses.csv, metrics.csv and weights"),
-        ("evaluate", _evaluate, "COCO average precision of a model on a data set"),
+        ("evaluate", _evaluate, "COCO average precision and recall of a model on a data set"),
         ("predict", _predict, "find objects in pictures; writes a picture and COCO results for them"),
         ("check-data", _check_data, "look for annotations that would poison training; status 1 if there are any"),
     ):
@@ -93,6 +93,10 @@ def _model(command, weights: str) -> None:
     command.add_argument("--weights", metavar="NAME", help=f"lesson, fruits, coco, or a file ({weights})")
     command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
     command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
+    command.add_argument("--detections", type=whole(1), metavar="N", help="the most objects found in one picture")
+    command.add_argument(
+        "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
+    )
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
 
 
@@ -109,6 +113,9 @@ def _train(command) -> None:
     )
     command.add_argument("--val-images", metavar="DIR", help="the folder of that file's images (default: as --images)")
     _model(command, "weights to start from; default: none, random weights")
+    command.add_argument(
+        "--anchors", type=whole(1), nargs="+", metavar="PIXELS", help="sides of the anchors, one a level, finest first"
+    )
     command.add_argument("--preset", help="model when no weights are given: lesson, resnet50_fpn, resnet50_fpn_v2")
     command.add_argument("--steps", type=whole(0), help="updates of the weights (default: by data set)")
     command.add_argument("--batch", type=whole(1), help="images per step (default: by data set)")
@@ -134,7 +141,13 @@ def _evaluate(command) -> None:
     _data(command, "val")
     _leave_out(command)
     _model(command, "default: lesson for shapes and coins, fruits for fruits_nuts")
-    command.add_argument("--batch", type=whole(1), default=1, help="images per forward pass (default: %(default)s)")
+    command.add_argument(
+        "--batch", type=whole(1), default=1, help="images of one size in a forward pass on a GPU (default: %(default)s)"
+    )
+    command.add_argument(
+        "--max-detections", type=whole(1), metavar="N",
+        help="detections of a class that count in one picture (default: 100, or --detections where that is more)",
+    )  # fmt: skip
     command.add_argument("--seed", type=whole(0), default=0, help="of generated data (default: %(default)s)")
     command.add_argument("--limit", type=whole(1), help="only the first images")
     _mistake(command, "switch on a classic mistake of the lessons")

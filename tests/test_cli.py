@@ -151,10 +151,11 @@ def test_evaluate_prints_one_json_object(scenes, weights):
     status, out, _ = call("evaluate", *own_data(scenes), "--weights", weights, "--json", "--device", "cpu")
     scores = json.loads(out)
     assert status == 0 and out.count("\n") == 1
-    assert {kind: set(group) for kind, group in scores.items()} == dict.fromkeys(
-        ("bbox", "segm"), {"AP", "AP50", "AP75"}
-    )
-    assert all(0 <= value <= 1 for group in scores.values() for value in group.values())
+    assert set(scores) == {"bbox", "segm", "notes"} and all(type(note) is str for note in scores["notes"])
+    names = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
+    for kind in ("bbox", "segm"):
+        assert list(scores[kind]) == names
+        assert all(0 <= value <= 1 for name, value in scores[kind].items() if name[-1] not in "ml")
 
 
 def test_a_mistake_is_switched_on_for_one_evaluation(scenes, weights, tmp_path):
@@ -256,7 +257,7 @@ def test_train_resume_and_use(scenes, tmp_path):
     assert "setting lr" in refused(*train, "--steps", 4, "--out", tmp_path / "run", "--resume", "--lr", 0.5)
     for weights in ("model.safetensors", "checkpoint.pt"):
         status, out, err = call("evaluate", *own_data(scenes), "--weights", tmp_path / "run" / weights, "--json")
-        assert status == 0 and set(json.loads(out)) == {"bbox", "segm"}, err
+        assert status == 0 and set(json.loads(out)) == {"bbox", "segm", "notes"}, err
     tune = ["--weights", tmp_path / "run" / "model.safetensors", "--out", tmp_path / "tuned", "--ema", 0]
     status, out, err = call("train", *own_data(scenes), *SMALL, "--steps", 1, *tune)
     assert status == 0, err
@@ -295,4 +296,4 @@ def test_the_program_itself(root, tmp_path, weights):
                "2", "--json", "--min-size", "48"]  # fmt: skip
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) == {"bbox", "segm"} and "Traceback" not in done.stderr
+    assert set(json.loads(done.stdout)) == {"bbox", "segm", "notes"} and "Traceback" not in done.stderr

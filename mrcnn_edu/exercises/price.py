@@ -14,7 +14,8 @@ import torch
 from mrcnn_edu.datasets import load_dataset
 from mrcnn_edu.mistakes import TRAINING_PARTS, swapped, switched_on
 from mrcnn_edu.model import load_weights
-from mrcnn_edu.training.evaluation import average_precision, coco_results
+from mrcnn_edu.training.coco_scores import average_precision
+from mrcnn_edu.training.evaluation import coco_results
 
 SCENES = 12
 TOGETHER = 2  # images in one call, so that a function that mixes up the images of a batch is seen
@@ -233,7 +234,7 @@ def scores_of(found: list[dict]) -> dict:
     truth = truth_of(len(found))
     ids = [image["id"] for image in truth["images"]]
     results = [row for each, image_id in zip(found, ids, strict=True) for row in coco_results(each, image_id)]
-    return average_precision(truth, results, ids)
+    return average_precision(truth, results, ids, by_size=False)
 
 
 def compare_detections(part: str, found: list[list[dict]], scenes: int) -> Price:

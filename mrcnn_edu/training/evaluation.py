@@ -1,27 +1,26 @@
-"""COCO evaluation: average precision of boxes and masks, from run-length codes, image by image."""
+"""COCO evaluation of a model on a data set: average precision and recall of boxes and masks, picture by picture."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
-import io
 import warnings
-from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from pycocotools import mask as mask_codec
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from ..datasets.checker import describe
+from ..model import MaskRCNN
+from ..model.images import resized_size
+from .classes import label_categories
+from .coco_scores import average_precision, missing_figures
 from .errors import explained_out_of_memory
+from .limits import limit_notes, scored_detections
 
 METRICS = tuple((kind, name) for kind in ("bbox", "segm") for name in ("AP", "AP50", "AP75"))
-MAX_DETECTIONS = 100
 
 
 def evaluate(
@@ -32,50 +31,96 @@ def evaluate(
     class_agnostic: bool = False,
     progress: bool = False,
     truth: dict | None = None,
+    max_detections: int | None = None,
+    by_size: bool = True,
 ) -> dict[str, dict[str, float]]:
-    """COCO average precision of the model's detections on a data set.
+    """COCO's figures of the model's detections on a data set.
 
-    Predictions become run-length codes image by image, so memory grows with the number of objects, not of pixels.
+    Predictions become run-length codes picture by picture, so memory grows with the number of objects, not of pixels.
     The ground truth is `dataset.coco()`, the annotations themselves; crowds are ignored as COCO ignores them.
 
-    batch           images per forward pass
+    The rule of padding: each picture is resized and padded on its own, whatever else is evaluated. So the figure of a
+    validation while training, of this function and of the command are one and the same for the same weights.
+
+    batch           the most pictures that share a forward pass on a GPU, which is faster there. Only neighbours that
+                    are padded to one size do, and still the last digits of the scores may differ with it. On a CPU
+                    each picture has a pass of its own, and every figure is the same bit for bit
     limit           only the first `limit` images
     class_agnostic  every class counts as one: for a model trained on other classes than the data set has
     truth           what `dataset.coco()` gives, to save asking again
-    returns         {"bbox": {"AP", "AP50", "AP75"}, "segm": {...}}, from 0 to 1. As in pycocotools: 0 if there are
-                    objects and nothing was detected, -1 if there is no object to detect
+    max_detections  how many detections of a class count in one picture; None: 100 as COCO has it, or
+                    `box_detections_per_img` of the model's configuration where that is more
+    by_size         False leaves out the six figures by size
+    returns         {"bbox": {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"},
+                    "segm": {...}}, from 0 to 1: see `average_precision`. As in pycocotools: 0 if there are objects
+                    and nothing was detected, -1 if there is no object to detect
+    warns           UserWarning, before the first picture, of what `evaluation_notes` and `missing_figures` list
     raises          ValueError if the classes of model and data set differ, or if an image's size is not the one in its
                     annotations (a transform resizes it); torch.cuda.OutOfMemoryError that says what to lower
-    source          Lin et al. 2014; the COCO detection evaluation, AP at IoU 0.50:0.05:0.95, 100 detections per image
+    source          Lin et al. 2014; the COCO detection evaluation
     """
     truth = dataset.coco() if truth is None else truth
+    most = scored_detections(model, max_detections)
+    ids = looked_at(truth, limit)
+    notes = evaluation_notes(model, dataset, truth, limit, class_agnostic, most)
+    for note in notes + missing_figures(truth, ids, class_agnostic, by_size):
+        warnings.warn(note, stacklevel=2)
     results, seen = [], []
     for found, image_id in detections(model, dataset, truth, batch, limit, class_agnostic, progress):
         results.extend(found)
         seen.append(image_id)
-    return average_precision(truth, results, seen, class_agnostic)
+    return average_precision(truth, results, seen, class_agnostic, most, by_size)
+
+
+def evaluation_notes(
+    model: nn.Module,
+    dataset: Dataset,
+    truth: dict,
+    limit: int | None = None,
+    class_agnostic: bool = False,
+    max_detections: int | None = None,
+) -> list[str]:
+    """What keeps the figures low whatever the model finds, a line each, told from annotations and configuration alone:
+    classes that have no partner, and limits that cap the score. Arguments as for `evaluate`.
+
+    raises   ValueError if model and data set have no class in common, or for a limit that is none
+    """
+    _, notes = label_categories(model, dataset, class_agnostic)
+    most = scored_detections(model, max_detections)
+    return notes + limit_notes(getattr(model, "config", None), truth, looked_at(truth, limit), most, class_agnostic)
+
+
+def looked_at(truth: dict, limit: int | None) -> list[int]:
+    """The ids of the first `limit` images; None takes all. A data set's `coco()` has them in its own order."""
+    return [image["id"] for image in truth["images"][:limit]]
+
+
+@dataclass
+class _Picture:
+    """One picture on its way to the model."""
+
+    image: Tensor
+    image_id: int
+    size: tuple[int, int]  # (height, width) in the annotations
 
 
 def detections(model, dataset, truth, batch=1, limit=None, class_agnostic=False, progress=False):
     """Yield for each image its detections as COCO results (a list of dicts with "segmentation" as RLE) and its id."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    category_of = _categories(model, dataset, class_agnostic)
-    if not class_agnostic:
-        _warn_of_unknown_classes(model, dataset, truth)
-    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    category_of, _ = label_categories(model, dataset, class_agnostic)
     count = len(dataset) if limit is None else min(limit, len(dataset))
-    with _modes_kept(model), tqdm(total=count, desc="evaluating", unit="image", disable=not progress) as bar:
-        for first in range(0, count, batch):
-            samples = [dataset[index] for index in range(first, min(first + batch, count))]
-            ids = [int(target["image_id"]) for _, target in samples]
-            for index, (image, _) in enumerate(samples):
-                _check_size(dataset, first + index, tuple(image.shape[-2:]), sizes.get(ids[index]))
-            images = [image.as_subclass(torch.Tensor).to(device) for image, _ in samples]
+    shared = 1 if device.type == "cpu" else batch
+    with _evaluating(model), tqdm(total=count, desc="evaluating", unit="image", disable=not progress) as bar:
+        for group in passes(_pictures(dataset, truth, count), getattr(model, "config", None), shared):
+            images = [picture.image.as_subclass(Tensor).to(device) for picture in group]
+            sizes = [picture.size for picture in group]
+            # Only a set that reads its pictures smaller than they are annotated needs the sizes.
+            reduced = any(tuple(image.shape[-2:]) != size for image, size in zip(images, sizes, strict=True))
             with explained_out_of_memory("evaluation", model, batch):
-                predicted = model.predict(images, masks="rle")
-            for image_id, found in zip(ids, predicted, strict=True):
-                yield coco_results(found, image_id, category_of), image_id
-            bar.update(len(samples))
+                predicted = model.predict(images, masks="rle", **({"sizes": sizes} if reduced else {}))
+            for picture, found in zip(group, predicted, strict=True):
+                yield coco_results(found, picture.image_id, category_of), picture.image_id
+            bar.update(len(group))
 
 
 def coco_results(detection: dict, image_id: int, category_of=None) -> list[dict]:
@@ -97,119 +142,75 @@ def coco_results(detection: dict, image_id: int, category_of=None) -> list[dict]
     return results
 
 
-def average_precision(truth: dict, results: list[dict], image_ids: list[int], class_agnostic: bool = False) -> dict:
-    """AP, AP50 and AP75 of boxes and masks by pycocotools, which prints nothing here.
+def passes(pictures: Iterable, config, most: int) -> Iterator[list]:
+    """The pictures in groups of neighbours that are padded to one size, at most so many in each.
 
-    truth      COCO format; annotations may lack area, iscrowd and bbox
-    results    COCO results with "bbox" and "segmentation" (RLE)
-    image_ids  the images to count
+    pictures  with an `image` (3, H, W)
+    config    of the model; None takes the images to go in as they are
     """
-    wanted = set(image_ids)
-    images = [image for image in truth["images"] if image["id"] in wanted]
-    boxes = {image["id"]: (image["height"], image["width"]) for image in images}
-    # pycocotools takes annotation id 0 for "no match", so all are numbered anew from 1.
-    annotations = [_complete(annotation, boxes[annotation["image_id"]]) for annotation in truth["annotations"]
-                   if annotation["image_id"] in wanted]  # fmt: skip
-    found = [{**result, "area": result["bbox"][2] * result["bbox"][3], "iscrowd": 0} for result in results]
-    scores = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        ground_truth, predictions = (_coco(images, truth["categories"], rows) for rows in (annotations, found))
-        for kind in ("bbox", "segm"):
-            scores[kind] = _score(ground_truth, predictions, kind, image_ids, class_agnostic)
-    return scores
+    group = []
+    for picture in pictures:
+        if group and padded_size(picture.image, config) != padded_size(group[0].image, config):
+            yield group
+            group = []
+        group.append(picture)
+        if len(group) == most:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def _complete(annotation: dict, size: tuple[int, int]) -> dict:
-    annotation = {"iscrowd": 0, **annotation}
-    if "area" not in annotation or "bbox" not in annotation:
-        code = encode_segmentation(annotation["segmentation"], *size)
-        annotation.setdefault("area", float(mask_codec.area(code)))
-        annotation.setdefault("bbox", mask_codec.toBbox(code).tolist())
-    return annotation
+def padded_size(image: Tensor, config) -> tuple[int, int]:
+    """(height, width) of the batch that holds this one image, pixels."""
+    size = tuple(image.shape[-2:])
+    if config is None:
+        return size
+    step = config.size_divisible
+    return tuple(-(-side // step) * step for side in resized_size(size, config.min_size[-1], config.max_size))
 
 
-def encode_segmentation(segmentation, height: int, width: int) -> dict:
-    """Compressed run-length code of a COCO segmentation: polygons, uncompressed or compressed RLE."""
-    if isinstance(segmentation, list):
-        return mask_codec.merge(mask_codec.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation["counts"], list):
-        return mask_codec.frPyObjects(segmentation, height, width)
-    return segmentation
+def picture_of(dataset: Dataset, index: int) -> tuple[Tensor, int]:
+    """The picture and its image id, without its masks where the data set has `picture`."""
+    if gives_pictures(type(dataset)):
+        return dataset.picture(index)
+    image, target = dataset[index]
+    return image, int(target["image_id"])
 
 
-def _coco(images: list[dict], categories: list[dict], annotations: list[dict]) -> COCO:
-    coco = COCO()
-    numbered = [{**annotation, "id": number} for number, annotation in enumerate(annotations, start=1)]
-    coco.dataset = {"images": images, "categories": copy.deepcopy(categories), "annotations": numbered}
-    coco.createIndex()
-    return coco
+def gives_pictures(kind: type) -> bool:
+    """Whether a data set's `picture` is as much its own as its samples are: a subclass or a wrapper that changes the
+    samples must not be passed by."""
+    for cls in kind.__mro__:
+        if "picture" in vars(cls):
+            return True
+        if "__getitem__" in vars(cls):
+            return False
+    return False
 
 
-def _score(truth: COCO, predictions: COCO, kind: str, image_ids: list[int], class_agnostic: bool) -> dict[str, float]:
-    evaluation = COCOeval(truth, predictions, kind)
-    parameters = evaluation.params
-    parameters.imgIds, parameters.useCats = sorted(set(image_ids)), int(not class_agnostic)
-    # Only the figures over all areas are wanted: the other three ranges would take three times as long again.
-    parameters.areaRng, parameters.areaRngLbl = parameters.areaRng[:1], parameters.areaRngLbl[:1]
-    parameters.maxDets = [MAX_DETECTIONS]
-    if not parameters.imgIds or not parameters.catIds:
-        return dict.fromkeys(("AP", "AP50", "AP75"), -1.0)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision = evaluation.eval["precision"]  # (10 IoUs, 101 recalls, K - 1, 1, 1), -1 where there is no object
-    return {"AP": _mean(precision), "AP50": _mean(precision[0]), "AP75": _mean(precision[5])}
-
-
-def _mean(precision: np.ndarray) -> float:
-    counted = precision[precision > -1]
-    # pycocotools divides by a sum plus 2e-16, so that a perfect score comes out a hair below 1.
-    return round(float(counted.mean()), 12) if counted.size else -1.0
-
-
-def _categories(model, dataset, class_agnostic: bool) -> list[int | None]:
-    """COCO category id of each label of the model."""
-    theirs = tuple(dataset.class_names)
-    ours = tuple(getattr(model, "class_names", None) or theirs)
-    if class_agnostic:
-        return [dataset.category_ids[min(1, len(theirs) - 1)]] * len(ours)
-    ids = dict(zip(theirs[1:], dataset.category_ids[1:], strict=True))
-    if theirs[1:] and not any(name in ids for name in ours[1:]):
-        raise ValueError(f"the model knows {', '.join(ours[1:])}, the data set {', '.join(theirs[1:])}: no class in "
-                         "common. Use `class_agnostic` to count every class as one")  # fmt: skip
-    return [None, *(ids.get(name) for name in ours[1:])]
-
-
-def _warn_of_unknown_classes(model, dataset, truth: dict) -> None:
-    """Say which of the data set's classes the model cannot find, before its objects count as missed."""
-    ours = tuple(getattr(model, "class_names", None) or dataset.class_names)
-    counts = Counter(annotation["category_id"] for annotation in truth["annotations"] if not annotation.get("iscrowd"))
-    objects = {name: counts[number] for name, number in zip(dataset.class_names, dataset.category_ids, strict=True)}
-    unknown = [name for name in dataset.class_names[1:] if objects[name] and name not in ours]
-    if not unknown:
-        return
-    alike = {" ".join(name.split()).casefold(): name for name in ours[1:]}
-    shown = []
-    for name in unknown:
-        own = alike.get(" ".join(name.split()).casefold())
-        shown.append(f"{name!r} ({objects[name]} objects{f'; it knows {own!r}' if own else ''})")
-    warnings.warn(
-        f"{getattr(dataset, 'name', 'data set')}: the model knows no {', '.join(shown)}: each counts as missed. Use "
-        "weights that were trained on these classes, or `class_agnostic=True` to count every class as one",
-        stacklevel=3,
-    )
-
-
-def _check_size(dataset, index: int, shape: tuple[int, int], annotated: tuple[int, int] | None) -> None:
-    if annotated != shape:
-        known = "does not have it" if annotated is None else f"says {annotated[0]} x {annotated[1]}"
-        raise ValueError(
-            f"{describe(dataset, index)} is {shape[0]} x {shape[1]} pixels (height x width), but the ground truth "
-            f"{known}: evaluate without transforms that resize or crop"
-        )
+def _pictures(dataset, truth: dict, count: int) -> Iterator[_Picture]:
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    reads_smaller = gives_pictures(type(dataset)) and getattr(dataset, "read_for", None) is not None
+    for index in range(count):
+        image, image_id = picture_of(dataset, index)
+        shape, annotated = tuple(image.shape[-2:]), sizes.get(image_id)
+        smaller = reads_smaller and annotated and shape[0] <= annotated[0] and shape[1] <= annotated[1]
+        if shape != annotated and not smaller:
+            known = "does not have it" if annotated is None else f"says {annotated[0]} x {annotated[1]}"
+            raise ValueError(
+                f"{describe(dataset, index)} is {shape[0]} x {shape[1]} pixels (height x width), but the ground truth "
+                f"{known}: evaluate without transforms that resize or crop"
+            )
+        yield _Picture(image, image_id, annotated)
 
 
 @contextlib.contextmanager
-def _modes_kept(model: nn.Module):
+def _evaluating(model: nn.Module):
+    """Evaluation mode for a model of another kind; a `MaskRCNN` sees to it by itself, also while it is trained."""
+    if isinstance(model, MaskRCNN):
+        yield
+        return
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -181,7 +181,7 @@ class _Run:
         started = time.perf_counter()
         with self.state.random_numbers_kept():
             self.truth = self.truth or self.val.coco()
-            scores = evaluate(self.state.best_model, self.val, self.settings.batch, self.limit, truth=self.truth)
+            scores = evaluate(self.state.best_model, self.val, limit=self.limit, truth=self.truth, by_size=False)
         row = {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()}
         self.metrics.append({**row, "step": self.state.step, "seconds": round(time.perf_counter() - started, 6)})
 

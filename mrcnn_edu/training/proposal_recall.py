@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from tqdm.auto import tqdm
 from ..model import MaskRCNN
 from ..model.boxes import box_iou, resize_boxes
 from .errors import explained_out_of_memory
+from .limits import proposal_notes, size_notes
 
 COUNTS = (10, 50, 200)
 THRESHOLDS = (0.5, 0.7)
@@ -33,10 +36,13 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
     """Recall of the proposals of a data set, whatever their class: the share of true boxes that one of the first k of
     their image overlaps by at least a threshold. The boxes of all images are pooled; crowds are not asked for.
 
+    Each picture is resized and padded on its own, as in `evaluate`.
+
     limit    only the first `limit` images
     returns  images, objects: how many; proposals: how many an image, on average; called_objects: how many of them have
              an objectness of at least 1/2; recall: {"10": {"0.5": ..., "0.7": ...}, "50": ..., "200": ...}, the number
-             of proposals and the least IoU; -1 if there is no object to find
+             of proposals and the least IoU; -1 if there is no object to find; notes: a line for each limit of the
+             model that keeps objects from being found
     raises   torch.cuda.OutOfMemoryError that says what to lower
     source   Hosang et al. 2016, What makes for effective detection proposals?, recall of a number of proposals
     """
@@ -44,6 +50,7 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
     count = len(dataset) if limit is None else min(limit, len(dataset))
     reached = {k: [] for k in COUNTS}
     proposals = called = 0
+    counts, truths = Counter(), []
     for index in tqdm(range(count), desc="proposing", unit="image", disable=not progress):
         image, target = dataset[index]
         with explained_out_of_memory("evaluation", model, 1):
@@ -52,7 +59,10 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
         proposals += len(boxes)
         called += int((scores >= 0.5).sum())
         truth = target["boxes"].as_subclass(torch.Tensor).float().reshape(-1, 4).to(device)
-        curve = recall_curve(resize_boxes(truth, stages.original_sizes[0], stages.image_sizes[0]), boxes)
+        truth = resize_boxes(truth, stages.original_sizes[0], stages.image_sizes[0])
+        counts[index] = len(truth)
+        truths.append(truth.cpu().numpy())
+        curve = recall_curve(truth, boxes)
         for k, best in reached.items():
             best.extend(curve[:, min(k, len(boxes))].tolist())
     objects = len(reached[COUNTS[0]])
@@ -65,4 +75,12 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
             str(k): {str(least): float(np.mean(np.array(best) >= least)) if objects else -1.0 for least in THRESHOLDS}
             for k, best in reached.items()
         },
+        "notes": _notes(model, counts, truths),
     }
+
+
+def _notes(model: MaskRCNN, counts: Counter, truths: list[np.ndarray]) -> list[str]:
+    corners = np.concatenate([np.zeros((0, 4)), *truths])  # (G, 4) of all pictures
+    sides = (corners[:, 2:] - corners[:, :2]).T
+    nothing = [] if len(corners) else ["there is no object in the pictures looked at, so every recall is -1"]
+    return nothing + proposal_notes(model.config, counts, len(counts)) + size_notes(model.config, *sides)

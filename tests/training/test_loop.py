@@ -57,9 +57,9 @@ def test_metrics_are_those_of_the_model_at_that_step(tmp_path):
     rows = read_table(tmp_path / "metrics.csv")
     assert [row["step"] for row in rows] == [4, 6] and rows == result.metrics
     scores = evaluate(model, val)
-    assert {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()} == {
-        name: rows[-1][name] for name in rows[-1] if name not in ("step", "seconds")
-    }
+    figures = {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()}
+    written = {name: value for name, value in rows[-1].items() if name not in ("step", "seconds")}
+    assert written == {name: figures[name] for name in written} and len(written) == 6
 
 
 @pytest.mark.parametrize("stop", [0, 1, 3, 5])

@@ -9,7 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ...mistakes import break_it
-from ..evaluation import average_precision, detections
+from ..coco_scores import average_precision, missing_figures
+from ..evaluation import detections, evaluation_notes, looked_at
+from ..limits import in_options, scored_detections
 from ..proposal_recall import proposal_recall
 from .shared import load_model, open_data, write_results
 
@@ -27,32 +29,53 @@ def run(options: argparse.Namespace) -> int:
     if options.proposals:
         with broken:
             return _evaluate_proposals(options, model, dataset, mistake)
-    agnostic = options.class_agnostic or _one_unknown_class(model, dataset)
-    truth, results, seen = dataset.coco(), [], []
+    agnostic, notes = _class_agnostic(options, model, dataset)
+    most, truth = scored_detections(model, options.max_detections), dataset.coco()
+    notes += evaluation_notes(model, dataset, truth, options.limit, agnostic, most)
+    _say(notes)
+    reasons = missing_figures(truth, looked_at(truth, options.limit), agnostic)
+    results, seen = [], []
     found = detections(model, dataset, truth, options.batch, options.limit, agnostic, progress=sys.stderr.isatty())
     with broken:
         for of_image, image_id in found:
             results.extend(of_image)
             seen.append(image_id)
-    scores = average_precision(truth, results, seen, agnostic)
+    scores = average_precision(truth, results, seen, agnostic, most)
     if options.out:
         write_results(Path(options.out) / "detections.json", results)
     if options.json:
-        print(json.dumps(scores))
+        print(json.dumps({**scores, "notes": [in_options(note) for note in notes + reasons]}))
     else:
         print(f"{dataset.name}, {len(seen)} images, {len(results)} detections{mistake}")
-        for kind, group in scores.items():
-            print(f"{kind}  " + "  ".join(f"{name} {value:.3f}" for name, value in group.items()))
+        _print_table(scores)
+        print(*(f"note: {reason}\n" for reason in reasons), sep="", end="")
     return 0
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        print(f"note: {in_options(note)}", file=sys.stderr)
+
+
+def _print_table(scores: dict[str, dict[str, float]]) -> None:
+    """Two lines for each kind, precision and recall."""
+    for kind, group in scores.items():
+        for title, start in ((kind, "AP"), ("", "AR")):
+            cells = [f"{name} {value:.3f}" if value >= 0 else f"{name} -1" for name, value in group.items()
+                     if name.startswith(start)]  # fmt: skip
+            print(f"{title:4}  " + "  ".join(cells))
 
 
 def _evaluate_proposals(options: argparse.Namespace, model, dataset, mistake: str) -> int:
     """python -m mrcnn_edu evaluate --proposals"""
     if options.out:
         raise ValueError("--out writes detections, and --proposals looks at none: give one of them")
+    if options.max_detections:
+        raise ValueError("--max-detections counts detections, and --proposals looks at none: give one of them")
     found = proposal_recall(model, dataset, options.limit, progress=sys.stderr.isatty())
+    _say(found["notes"])
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps({**found, "notes": [in_options(note) for note in found["notes"]]}))
         return 0
     print(
         f"{dataset.name}, {found['images']} images, {found['objects']} objects{mistake}; "
@@ -63,9 +86,14 @@ def _evaluate_proposals(options: argparse.Namespace, model, dataset, mistake: st
     return 0
 
 
-def _one_unknown_class(model, dataset) -> bool:
-    names = dataset.class_names
-    if len(names) != 2 or not model.class_names or names[1] in model.class_names:
-        return False
-    print(f"the model knows no {names[1]!r}: each of its classes counts as one", file=sys.stderr)
-    return True
+def _class_agnostic(options: argparse.Namespace, model, dataset) -> tuple[bool, list[str]]:
+    """Whether every class counts as one, and what to say of it."""
+    names, notes = dataset.class_names, []
+    agnostic = options.class_agnostic
+    if not agnostic and len(names) == 2 and model.class_names and names[1] not in model.class_names:
+        agnostic = True
+        notes.append(f"the model knows no {names[1]!r}: each of its classes counts as one")
+    if agnostic and options.out and len(names) > 1:
+        number = dataset.category_ids[1]
+        notes.append(f"every class counts as one: all of detections.json has the category id {number} ({names[1]})")
+    return agnostic, notes

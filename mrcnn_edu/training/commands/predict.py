@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from ..classes import listed
 from ..evaluation import coco_results
 from ..pictures import draw_detections
 from .shared import load_model, write_results
@@ -19,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
     if missing:
         raise FileNotFoundError(f"no such image: {', '.join(missing)}")
     model = load_model(options, options.weights or "lesson")
+    ids = getattr(model, "category_ids", None)
     device = next(model.parameters()).device
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -28,13 +31,23 @@ def run(options: argparse.Namespace) -> int:
         found = model.predict([image.to(device)], masks="rle")[0]
         found = _above(found, options.score)
         draw_detections(image, found, model.class_names).save(out / picture)
-        for result in coco_results(found, number):
-            name = model.class_names[result["category_id"]] if model.class_names else None
+        rows = coco_results(found, number, range(model.config.num_classes) if ids is None else ids)
+        for result, label in zip(rows, found["labels"].tolist(), strict=True):
+            name = model.class_names[label] if model.class_names else None
             results.append({**result, "file_name": str(path), "category_name": name})
         print(f"{path}: {len(found['scores'])} objects, {out / picture}")
     write_results(out / "predictions.json", results)
     print(f"{len(results)} results in COCO format: {out / 'predictions.json'}")
+    if ids is None:
+        _say_whose_ids(model)
     return 0
+
+
+def _say_whose_ids(model) -> None:
+    names = model.class_names or [str(label) for label in range(model.config.num_classes)]
+    pairs = [f"{label} {name}" if model.class_names else name for label, name in enumerate(names) if label]
+    print(f"note: the weights bring no category ids: those in predictions.json are the model's labels, {listed(pairs)}",
+          file=sys.stderr)  # fmt: skip
 
 
 def _picture_names(images: list[Path]) -> list[str]:

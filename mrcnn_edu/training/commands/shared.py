@@ -50,6 +50,8 @@ def config_changes(options: argparse.Namespace, defaults: dict) -> dict:
         changes["min_size"] = (options.min_size,)
     if options.max_size is not None:
         changes["max_size"] = options.max_size
+    if options.detections is not None:
+        changes["box_detections_per_img"] = options.detections
     if {"min_size", "max_size"} <= set(changes) and min(changes["min_size"]) > changes["max_size"]:
         changes["max_size" if options.max_size is None else "min_size"] = (
             changes["min_size"][0] if options.max_size is None else (options.max_size,)
@@ -57,17 +59,46 @@ def config_changes(options: argparse.Namespace, defaults: dict) -> dict:
     return changes
 
 
+def network_changes(options: argparse.Namespace, config) -> dict:
+    """What --proposals-kept and --anchors change in a configuration that is known already.
+
+    raises   ValueError if the sizes of --anchors do not fit its levels
+    """
+    changes, kept, anchors = {}, options.proposals_kept, getattr(options, "anchors", None)
+    if kept is not None:
+        # The anchors of each level that come before NMS must be as many, or the limit stays where it was.
+        before = max(kept, config.rpn_pre_nms_top_n_test)
+        changes = {"rpn_post_nms_top_n_test": kept, "rpn_pre_nms_top_n_test": before}
+    if anchors is not None:
+        levels = len(config.anchor_sizes)
+        if len(anchors) != levels or sorted(anchors) != anchors:
+            now = " ".join(str(size) for sizes in config.anchor_sizes for size in sizes)
+            raise ValueError(f"--anchors {' '.join(map(str, anchors))} does not fit the model: give {levels} sizes, "
+                             f"one a level, from small to large; without the option it has {now}")  # fmt: skip
+        changes["anchor_sizes"] = tuple((size,) for size in anchors)
+    return changes
+
+
+def load_changed(options: argparse.Namespace, weights: str, **more):
+    """`load_weights` with what the options change in the configuration."""
+    from ...model import load_weights
+
+    model = load_weights(weights, **config_changes(options, {}), **more)
+    changes = network_changes(options, model.config)
+    if not changes:
+        return model
+    return load_weights(weights, **config_changes(options, {}), **changes, **more)
+
+
 def load_model(options: argparse.Namespace, weights: str | None):
     """The model that --weights names, on the device that --device names.
 
     raises   ValueError without weights
     """
-    from ...model import load_weights
-
     if weights is None:
         raise ValueError("no weights: give --weights lesson, fruits, coco, or a file")
     device = pick_device(options.device)
-    return load_weights(weights, **config_changes(options, {})).to(device)
+    return load_changed(options, weights).to(device)
 
 
 def write_results(path: Path, results: list[dict]) -> None:

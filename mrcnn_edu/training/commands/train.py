@@ -10,7 +10,7 @@ from ..evaluation import METRICS
 from ..loop import CHECKPOINT, train
 from ..order import seed_all
 from ..recipes import recipe
-from .shared import config_changes, open_coco, open_data
+from .shared import config_changes, load_changed, network_changes, open_coco, open_data
 
 RUN_SETTINGS = (
     "steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
@@ -78,12 +78,15 @@ def _validation_data(options: argparse.Namespace):
 
 
 def _new_model(options: argparse.Namespace, plan, dataset):
-    from ...model import MaskRCNN, load_weights, preset
+    from ...model import MaskRCNN, preset
 
     classes = len(dataset.class_names)
     if options.weights:
-        changes = config_changes(options, {})
-        return load_weights(options.weights, num_classes=classes, class_names=dataset.class_names, **changes)
+        if options.anchors:
+            note = "the weights were trained with anchors of their own: the RPN has to learn those of --anchors anew"
+            print(f"note: {note}", file=sys.stderr)
+        return load_changed(options, options.weights, num_classes=classes, class_names=dataset.class_names)
     name = options.preset or plan.preset
     changes = config_changes(options, plan.config if name == plan.preset else {})
+    changes |= network_changes(options, preset(name))
     return MaskRCNN(preset(name, num_classes=classes, **changes), dataset.class_names)
