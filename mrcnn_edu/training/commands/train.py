@@ -10,7 +10,7 @@ from ..evaluation import METRICS
 from ..loop import CHECKPOINT, train
 from ..order import seed_all
 from ..recipes import recipe
-from .shared import config_changes, load_changed, network_changes, open_coco, open_data
+from .shared import config_changes, load_changed, network_changes, open_coco, open_data, read_for_model
 
 RUN_SETTINGS = (
     "steps", "batch", "lr", "warmup", "optimizer", "schedule", "amp", "ema", "workers", "seed", "eval_every",
@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     dataset, val = _training_data(options, plan), _validation_data(options)
     seed_all(settings.seed)
     model = _new_model(options, plan, dataset)
+    read_for_model(options, model.config, dataset, val)
     if options.resume and not (Path(options.out) / CHECKPOINT).exists():
         print(f"no checkpoint in {options.out} yet: starting at step 0", file=sys.stderr)
     if settings.mistake:

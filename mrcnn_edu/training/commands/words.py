@@ -14,6 +14,7 @@ OPTIONS = {
     'faulty="drop"': "--leave-out-faulty",
     "outside=True": "--allow-outside",
     'crowds="objects"': "--crowds-are-objects",
+    "read_for=None": "--full-size",
     "num_classes": "--weights or --preset",
 }
 # Python's way -> plain words, where a command has no option for it.
