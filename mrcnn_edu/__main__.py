@@ -97,6 +97,9 @@ def _model(command, weights: str) -> None:
     command.add_argument(
         "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
     )
+    command.add_argument(
+        "--full-size", action="store_true", help="do not reduce pictures that are far larger than the model's sizes"
+    )
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
 
 

@@ -17,10 +17,13 @@ from torchvision import tv_tensors
 from .coco_contents import CocoContents, fault_text, parse_coco
 from .coco_parse import AnnotationError, decode_masks, is_integer, read_json, to_rle
 from .faults import Fault
-from .files import ImageFileError, image_size, read_image, reduce_image, reduced_size
+from .files import ImageFileError, image_size, read_sized, reduced_size
+from .reading import Kept, ReadFor, checked_read_for, packed, read_size, shrink, unpacked
 from .targets import Sample, boxes_from_masks, make_target
 
 FAULTY, CROWDS = ("raise", "drop", "report"), ("regions", "objects")
+# What an RLE takes in memory beside the text of its counts, about.
+RLE_BYTES = 400
 
 
 class CocoDataset(Dataset):
@@ -35,6 +38,9 @@ class CocoDataset(Dataset):
     name         the data set's name; the annotation file's by default
     subset       positions in the file's `images` that belong to this data set; all by default
     max_side     longest side in pixels; larger images and their masks are reduced
+    read_for     (min_size, max_size) of the model that the samples are for: images much larger than it needs, and
+                 their masks, are reduced while they are read, see `read_size`, and up to 512 MiB of what was reduced
+                 are kept. `coco()` stays at the files' own size. May be set later
     cache        keep decoded samples in memory
     faulty       "raise" an error for annotations that cannot be used, "drop" them with a warning, or "report" them:
                  they are left out and listed in `faults`, where `check_dataset` finds them
@@ -56,6 +62,7 @@ class CocoDataset(Dataset):
         name: str | None = None,
         subset: Iterable[int] | None = None,
         max_side: int | None = None,
+        read_for: ReadFor | None = None,
         cache: bool = False,
         faulty: str = "raise",
         outside: bool = False,
@@ -85,15 +92,26 @@ class CocoDataset(Dataset):
         self.labels = {category_id: label for label, category_id in enumerate(self.category_ids) if label}
         self.name = name or (Path(source).stem if not from_dict else "coco")
         self.max_side, self.cache = max_side, {} if cache else None
-        self._vanished: dict[int, set[int]] = {}
+        self.read_for = read_for
+
+    @property
+    def read_for(self) -> ReadFor | None:
+        """(min_size, max_size) of the model that images are read for; None reads them at `max_side`."""
+        return self._read_for
+
+    @read_for.setter
+    def read_for(self, sizes: ReadFor | None) -> None:
+        self._read_for = checked_read_for(sizes)
+        self._kept = Kept()
+        self._vanished: dict[tuple[int, tuple[int, int]], set[int]] = {}
+        if self.cache:
+            self.cache.clear()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.name} has {len(self)} images, there is no image {index}")
-        index %= len(self)
+        index = self._position(index)
         if self.cache is None:
             return self._load(index)
         if index not in self.cache:
@@ -101,6 +119,19 @@ class CocoDataset(Dataset):
         image, target = self.cache[index]
         # A caller may change what it is given; the stored sample stays as it was read.
         return image.clone(), {k: v if isinstance(v, int) else v.clone() for k, v in target.items()}
+
+    def picture(self, index: int) -> tuple[Tensor, int]:
+        """The image of sample `index`, (3, H, W), and its image id; no mask is decoded."""
+        index = self._position(index)
+        number = self.images[index]["id"]
+        if self.cache is not None and index in self.cache:
+            return self.cache[index][0].clone(), number
+        return tv_tensors.Image(self._picture(self.images[index])), number
+
+    def _position(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.name} has {len(self)} images, there is no image {index}")
+        return index % len(self)
 
     def describe(self, index: int) -> str:
         """The image's file name, for messages."""
@@ -135,16 +166,16 @@ class CocoDataset(Dataset):
         return sum(annotation["iscrowd"] for annotation in self.by_image[self.images[index]["id"]])
 
     def coco(self) -> dict:
-        """The ground truth of these images in COCO format, crowds included, at the size that samples have.
+        """The ground truth of these images in COCO format, crowds included, at the files' size or that of `max_side`.
 
-        Segmentations are the file's own, or RLE where images are reduced; `bbox`, `area` and `iscrowd` are filled in
-        where the file leaves them out, and `bbox` where it is looser than a detection may be.
+        Segmentations are the file's own, or RLE where `max_side` reduces images; `bbox`, `area` and `iscrowd` are
+        filled in where the file leaves them out, and `bbox` where it is looser than a detection may be.
         """
         images, annotations = [], []
         for entry in self.images:
-            height, width = self._size(entry)
-            images.append({**entry, "height": height, "width": width})
-            annotations += [self._coco_annotation(entry, annotation) for annotation in self._kept(entry)]
+            size = self._true_size(entry)
+            images.append({**entry, "height": size[0], "width": size[1]})
+            annotations += self._coco_annotations(entry, size)
         return {
             "info": copy.deepcopy(self.content.get("info", {})),
             "licenses": copy.deepcopy(self.content.get("licenses", [])),
@@ -153,55 +184,95 @@ class CocoDataset(Dataset):
             "categories": copy.deepcopy(self.categories),
         }
 
-    def _coco_annotation(self, entry: dict, annotation: dict) -> dict:
-        full, size = copy.deepcopy(annotation), self._size(entry)
+    def _coco_annotations(self, entry: dict, size: tuple[int, int]) -> list[dict]:
+        found = copy.deepcopy(self._with_pixels(entry, size))
         if size != (entry["height"], entry["width"]):
-            rle = scaled_rle(annotation["segmentation"], (entry["height"], entry["width"]), size)
-            full["segmentation"] = {"size": [int(s) for s in rle["size"]], "counts": rle["counts"].decode("ascii")}
-            full["bbox"] = [float(value) for value in coco_mask.toBbox(rle)]
-            full["area"] = float(coco_mask.area(rle))
-        return full
+            for annotation, rle in zip(found, self._rles(entry, found, size), strict=True):
+                text = rle["counts"].decode("ascii")
+                annotation["segmentation"] = {"size": [int(side) for side in rle["size"]], "counts": text}
+                annotation["bbox"] = [float(value) for value in coco_mask.toBbox(rle)]
+                annotation["area"] = float(coco_mask.area(rle))
+        return found
 
     def _load(self, index: int) -> Sample:
         entry = self.images[index]
-        image = reduce_image(self._read(entry), self.max_side)
-        objects, full = self._objects(entry), (entry["height"], entry["width"])
-        rles = [scaled_rle(annotation["segmentation"], full, self._size(entry)) for annotation in objects]
-        masks = decode_masks(rles, *image.shape[1:])
+        image = self._picture(entry)
+        objects = self._objects(entry)
+        masks = decode_masks(self._rles(entry, objects, self._size(entry)), *image.shape[1:])
         labels = np.array([self.labels[annotation["category_id"]] for annotation in objects], np.int64)
         return tv_tensors.Image(image), make_target(boxes_from_masks(masks), labels, masks, entry["id"])
 
+    def _picture(self, entry: dict) -> Tensor:
+        """The picture of one entry of `images` at the size that samples have; the caller may change it."""
+        size = self._size(entry)
+        if size == self._true_size(entry):
+            return shrink(self._read(entry), size)
+        kept = self._kept.get(
+            ("picture", entry["id"]),
+            lambda: packed(shrink(self._read(entry), size)),
+            lambda image: image.numel() * image.element_size(),
+        )
+        return unpacked(kept)
+
     def _read(self, entry: dict) -> Tensor:
-        """The picture of one entry of `images` at its full size, (3, H, W) float32."""
+        """The picture of one entry of `images`, (3, H, W) float32; read smaller as `max_side` and `read_for` say."""
         path = self.folder / entry["file_name"]
-        image = read_image(path)
-        _require_size(path, entry, *image.shape[1:])
+        image, full = read_sized(path, self.max_side, self.read_for)
+        _require_size(path, entry, *full)
         return image
 
-    def _size(self, entry: dict) -> tuple[int, int]:
+    def _true_size(self, entry: dict) -> tuple[int, int]:
+        """(height, width) of the ground truth of an image."""
         return reduced_size(entry["height"], entry["width"], self.max_side)
+
+    def _size(self, entry: dict) -> tuple[int, int]:
+        """(height, width) of the sample of an image."""
+        return read_size(*self._true_size(entry), self.read_for)
 
     def _objects(self, entry: dict) -> list[dict]:
         """The image's annotations that belong to its target."""
-        return [annotation for annotation in self._kept(entry) if not annotation["iscrowd"]]
+        return [one for one in self._with_pixels(entry, self._size(entry)) if not one["iscrowd"]]
 
-    def _kept(self, entry: dict) -> list[dict]:
-        """The image's annotations that have a pixel at the size that samples have."""
-        annotations, size, full = self.by_image[entry["id"]], self._size(entry), (entry["height"], entry["width"])
-        if size == full:
+    def _with_pixels(self, entry: dict, size: tuple[int, int]) -> list[dict]:
+        """The image's annotations that have a pixel at a size (height, width)."""
+        annotations = self.by_image[entry["id"]]
+        if size == (entry["height"], entry["width"]):
             return annotations
-        if entry["id"] not in self._vanished:
-            areas = [coco_mask.area(scaled_rle(one["segmentation"], full, size)) for one in annotations]
-            gone = [one["id"] for one, area in zip(annotations, areas, strict=True) if area == 0]
-            self._vanished[entry["id"]] = set(gone)
+        key = entry["id"], size
+        if key not in self._vanished:
+            rles = self._rles(entry, annotations, size)
+            gone = [one["id"] for one, rle in zip(annotations, rles, strict=True) if coco_mask.area(rle) == 0]
+            self._vanished[key] = set(gone)
             if gone:
-                several = f" and {len(gone) - 1} more have" if len(gone) > 1 else " has"
-                warnings.warn(
-                    f"{entry['file_name']}: annotation id {gone[0]}{several} no pixel left at {size[1]} × {size[0]} "
-                    f"pixels: left out; load the images larger (`max_side` is {self.max_side})",
-                    stacklevel=3,
-                )
-        return [one for one in annotations if one["id"] not in self._vanished[entry["id"]]]
+                self._warn_of_vanished(entry, size, gone)
+        return [one for one in annotations if one["id"] not in self._vanished[key]]
+
+    def _rles(self, entry: dict, annotations: list[dict], size: tuple[int, int]) -> list[dict]:
+        """Compressed RLE of some of the image's annotations at a size (height, width)."""
+        full = entry["height"], entry["width"]
+        if size == full:
+            return [to_rle(annotation["segmentation"], *full) for annotation in annotations]
+        of_all = self._kept.get(
+            (entry["id"], size),
+            lambda: {one["id"]: scaled_rle(one["segmentation"], full, size) for one in self.by_image[entry["id"]]},
+            lambda rles: sum(len(rle["counts"]) + RLE_BYTES for rle in rles.values()),
+        )
+        return [of_all[annotation["id"]] for annotation in annotations]
+
+    def _warn_of_vanished(self, entry: dict, size: tuple[int, int], gone: list[int]) -> None:
+        several = f" and {len(gone) - 1} more have" if len(gone) > 1 else " has"
+        if size == self._true_size(entry):
+            why = f"`max_side={self.max_side}`): left out; load the images larger"
+        else:
+            why = (
+                "twice the size of the model's): left out of the samples; raise `min_size` and `max_size`, "
+                "or read whole pictures with `read_for=None`"
+            )
+        warnings.warn(
+            f"{entry['file_name']}: annotation id {gone[0]}{several} no pixel left at {size[1]} × {size[0]} "
+            f"pixels ({why}",
+            stacklevel=5,
+        )
 
 
 def scaled_rle(segmentation: list | dict, full: tuple[int, int], size: tuple[int, int]) -> dict:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
-from torch.nn import functional
+
+from .reading import ReadFor, checked_read_for, read_size, shrink, shrink_bytes
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,7 +24,7 @@ class ImageFileError(ValueError):
     """A file that cannot be read as an image; the message names it and the fix."""
 
 
-def read_image(path: str | Path, max_side: int | None = None) -> Tensor:
+def read_image(path: str | Path, max_side: int | None = None, read_for: ReadFor | None = None) -> Tensor:
     """The picture in a file as the model takes it: (3, H, W) float32 in [0, 1].
 
     Grey becomes three equal channels. Transparent parts show white, as most viewers show them. 16-bit values are
@@ -30,17 +32,33 @@ def read_image(path: str | Path, max_side: int | None = None) -> Tensor:
 
     path      any format that Pillow reads
     max_side  longest side in pixels; larger pictures are reduced with antialiasing, smaller ones stay
+    read_for  (min_size, max_size) of a model: pictures much larger than it needs are reduced while they are read, see
+              `read_size`
     raises    FileNotFoundError for a missing file; ImageFileError for a file that is truncated, is no image, or
               holds values without a known range
     """
-    path = Path(path)
+    return read_sized(path, max_side, read_for)[0]
+
+
+def read_sized(
+    path: str | Path, max_side: int | None = None, read_for: ReadFor | None = None
+) -> tuple[Tensor, tuple[int, int]]:
+    """What `read_image` gives, and the (height, width) that the picture has in its file."""
+    path, read_for = Path(path), checked_read_for(read_for)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such image file; check the name and the folder")
     if path.is_dir():
         raise ImageFileError(f"{path}: this is a folder, not an image file; give the path of one picture")
     try:
         with Image.open(path) as file:
-            pixels = _pixels(ImageOps.exif_transpose(file), path)
+            full = _draft(file, max_side, read_for)
+            picture = ImageOps.exif_transpose(file)
+            full = full or picture.size[::-1]
+            wanted = reduced_size(*full, max_side)
+            size = read_size(*wanted, read_for)
+            if size != wanted:
+                picture = shrink_bytes(picture, size)
+            pixels = _pixels(picture, path)
     except (ImageFileError, MemoryError):
         raise
     except UnidentifiedImageError:
@@ -49,8 +67,7 @@ def read_image(path: str | Path, max_side: int | None = None) -> Tensor:
         raise ImageFileError(f"{path}: too large to open ({error}); reduce the picture first") from None
     except Exception as error:  # each of Pillow's formats has its own classes for damage, and they change
         raise ImageFileError(f"{path}: the image is truncated or damaged ({error}); fetch or save it again") from None
-    image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-    return reduce_image(image, max_side)
+    return shrink(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), size), full
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -77,12 +94,20 @@ def reduced_size(height: int, width: int, max_side: int | None) -> tuple[int, in
     return max(1, round(height * max_side / longest)), max(1, round(width * max_side / longest))
 
 
-def reduce_image(image: Tensor, max_side: int | None) -> Tensor:
-    """The image (3, H, W) with its longest side at most max_side pixels, antialiased."""
-    size = reduced_size(*image.shape[-2:], max_side)
-    if size == tuple(image.shape[-2:]):
-        return image
-    return functional.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
+def _draft(file: Image.Image, max_side: int | None, read_for: ReadFor | None) -> tuple[int, int] | None:
+    """Let a JPEG file be decoded at ½, ¼ or ⅛ of its size where that is enough: most of the work is never done.
+
+    returns  (height, width) of the picture as viewers show it; None for other formats, which have no such way
+    """
+    if not isinstance(file, JpegImageFile):
+        return None
+    turned = file.getexif().get(ORIENTATION) in TURNED
+    full = file.size if turned else file.size[::-1]
+    wanted = reduced_size(*full, max_side)
+    size = read_size(*wanted, read_for)
+    if size != wanted:
+        file.draft(None, size if turned else size[::-1])
+    return full
 
 
 def data_folder() -> Path:

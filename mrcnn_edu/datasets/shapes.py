@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
@@ -108,6 +109,11 @@ class Shapes(Dataset):
         picture, labels, masks = draw_scene(Dice(self.seed, index), self.size, self.max_objects)
         target = make_target(boxes_from_masks(masks), labels, masks, index)
         return tv_tensors.Image(torch.from_numpy(picture)), target
+
+    def picture(self, index: int) -> tuple[Tensor, int]:
+        """The image of scene `index`, (3, H, W), and its image id."""
+        image, target = self[index]
+        return image, target["image_id"]
 
     def describe(self, index: int) -> str:
         """The scene's name in messages."""

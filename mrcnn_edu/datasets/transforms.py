@@ -185,6 +185,7 @@ class Transformed(Dataset):
         return self.transform(*self.dataset[index])
 
     def __getattr__(self, name: str):
-        if name == "dataset":  # not there yet while the object is being unpickled
+        # "dataset" is not there yet while the object is being unpickled; a picture alone would miss the transform.
+        if name in ("dataset", "picture"):
             raise AttributeError(name)
         return getattr(self.dataset, name)

@@ -49,6 +49,24 @@ def check_images(images: list[Tensor], device: torch.device | None = None) -> No
             raise ValueError(f"image {i} is on {image.device}, the model on {device}: move it, image.to(device)")
 
 
+def check_sizes(images: list[Tensor], sizes: list[Size]) -> list[Size]:
+    """The sizes (height, width) that detections are wanted in, one an image, as whole numbers.
+
+    raises   ValueError naming the image and the fix
+    """
+    if len(sizes) != len(images):
+        raise ValueError(
+            f"there are {len(images)} images and {len(sizes)} sizes: give one size (height, width) an image"
+        )
+    whole = []
+    for i, size in enumerate(sizes):
+        numbers = [int(side) for side in size]
+        if len(numbers) != 2 or min(numbers) < 1 or numbers != list(size):
+            raise ValueError(f"size {i} is {tuple(size)}: give (height, width), whole pixels")
+        whole.append((numbers[0], numbers[1]))
+    return whole
+
+
 def check_targets(images: list[Tensor], targets: list[dict], num_classes: int, masks: bool = True) -> None:
     """Refuse targets that would poison the loss.
 

@@ -10,7 +10,9 @@ from mrcnn_edu.model.detect import MASK_FORMS, paste_masks, select_detections
 from mrcnn_edu.model.folding import as_parameters, parameter_dtype
 from mrcnn_edu.model.images import (
     ImageBatch,
+    Size,
     check_images,
+    check_sizes,
     check_targets,
     draw_min_sizes,
     make_batch,
@@ -145,7 +147,7 @@ class MaskRCNN(Configured):
 
     @torch.no_grad()
     @evaluating
-    def predict(self, images: list[Tensor], masks: str = "soft") -> list[dict]:
+    def predict(self, images: list[Tensor], masks: str = "soft", sizes: list[Size] | None = None) -> list[dict]:
         """The detections of each image, best first.
 
         Runs as in evaluation mode, without gradients. The mode stays, also that of a model that another thread
@@ -153,15 +155,19 @@ class MaskRCNN(Configured):
 
         images   as for `forward`
         masks    "soft": (D, 1, H, W) floats. "bool": the same, > ½. "rle": a list of COCO run lengths. "none"
+        sizes    (height, width) that the detections of each image are given in: of the file, where the image was read
+                 smaller. None: of the images themselves
         returns  for each image boxes (D, 4) in its pixels, labels (D,), scores (D,), and masks
         raises   ValueError or TypeError naming the image and the fix
         """
-        return self._predict(images, masks)
+        return self._predict(images, masks, sizes)
 
-    def _predict(self, images: list[Tensor], masks: str) -> list[dict]:
+    def _predict(self, images: list[Tensor], masks: str, sizes: list[Size] | None = None) -> list[dict]:
         if masks not in MASK_FORMS:
             raise ValueError(f"masks is {masks!r}: give one of {', '.join(MASK_FORMS)}")
         batch = self._batch(images, training=False)
+        if sizes is not None:
+            batch.original_sizes = check_sizes(images, sizes)
         features = self.backbone(batch.tensors)  # F = Backbone(I)
         proposals = self.rpn(batch, features, training=False)  # {R_i} = RPN(F)
         box_features = self.box_roi_align(features, proposals.boxes)  # F_Ri = RoIAlign(F, R_i)

@@ -9,6 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as mask_codec
 from torch import Tensor
 
+from ..datasets.coco import scaled_rle
+from ..model.boxes import resize_boxes
+
 # Okabe and Ito's colours without black: neighbours differ for every kind of colour vision.
 OKABE_ITO = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 
@@ -20,12 +23,14 @@ def draw_detections(image: Tensor, detection: dict, class_names: Sequence[str] |
     objects are told apart by the line around each mask too.
 
     image      (3, H, W) float in [0, 1]
-    detection  boxes (N, 4) xyxy, labels (N,), scores (N,), masks: N run-length codes
+    detection  boxes (N, 4) xyxy, labels (N,), scores (N,), masks: N run-length codes; in the image's pixels, or in
+               those of the larger picture that the image was reduced from
     """
+    boxes, masks = _in_pixels_of(image, detection)
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy().astype(np.float32)  # (H, W, 3)
     order = detection["scores"].argsort().tolist()
     for index in order:
-        mask = mask_codec.decode(detection["masks"][index]).astype(bool)  # (H, W)
+        mask = mask_codec.decode(masks[index]).astype(bool)  # (H, W)
         colour = np.array(OKABE_ITO[index % len(OKABE_ITO)], np.float32)
         pixels[mask] = 0.55 * pixels[mask] + 0.45 * colour
         pixels[_edge(mask)] = colour
@@ -33,12 +38,21 @@ def draw_detections(image: Tensor, detection: dict, class_names: Sequence[str] |
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=max(10, min(picture.size) // 32))
     for index in order:
-        box, label = detection["boxes"][index].tolist(), int(detection["labels"][index])
+        box, label = boxes[index].tolist(), int(detection["labels"][index])
         name = class_names[label] if class_names else f"class {label}"
         colour = OKABE_ITO[index % len(OKABE_ITO)]
         draw.rectangle(box, outline=colour, width=max(1, min(picture.size) // 300))
         _caption(draw, box, f"{name} {float(detection['scores'][index]):.2f}", colour, font, picture.size)
     return picture
+
+
+def _in_pixels_of(image: Tensor, detection: dict) -> tuple[Tensor, list[dict]]:
+    """Boxes (N, 4) and run-length codes at the size of the image."""
+    boxes, masks, size = detection["boxes"], detection["masks"], tuple(image.shape[-2:])
+    if not masks or tuple(masks[0]["size"]) == size:
+        return boxes, masks
+    full = tuple(masks[0]["size"])
+    return resize_boxes(boxes, full, size), [scaled_rle(code, full, size) for code in masks]
 
 
 def _edge(mask: np.ndarray) -> np.ndarray:

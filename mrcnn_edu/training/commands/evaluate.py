@@ -13,7 +13,7 @@ from ..coco_scores import average_precision, missing_figures
 from ..evaluation import detections, evaluation_notes, kinds_of, looked_at
 from ..limits import scored_detections
 from ..proposal_recall import proposal_recall
-from .shared import load_model, open_data, write_results
+from .shared import load_model, open_data, read_for_model, write_results
 from .words import for_command_line
 
 DEFAULT_WEIGHTS = {"shapes": "lesson", "coins": "lesson", "fruits_nuts": "fruits"}
@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """python -m mrcnn_edu evaluate"""
     dataset = open_data(options)
     model = load_model(options, options.weights or DEFAULT_WEIGHTS.get(options.data))
+    read_for_model(options, model.config, dataset)
     mistake = f", with the mistake {options.mistake}" if options.mistake else ""
     broken = break_it(options.mistake) if options.mistake else nullcontext()
     if options.mistake and broken.only_training:

@@ -9,12 +9,16 @@ from pathlib import Path
 from ..classes import listed
 from ..evaluation import coco_results
 from ..pictures import draw_detections
-from .shared import load_model, write_results
+from .shared import load_model, model_sizes, write_results
+
+# Pictures are drawn on at their own size, those of more than twice these sides reduced to that: larger than screens.
+DRAWN = ((1024,), 1024)
 
 
 def run(options: argparse.Namespace) -> int:
     """python -m mrcnn_edu predict"""
     from ...datasets import read_image
+    from ...datasets.files import read_sized
 
     images = [Path(name) for name in options.image]
     missing = [str(path) for path in images if not path.is_file()]
@@ -27,10 +31,11 @@ def run(options: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     results = []
     for number, (path, picture) in enumerate(zip(images, _picture_names(images), strict=True), start=1):
-        image = read_image(path)
-        found = model.predict([image.to(device)], masks="rle")[0]
+        image, size = read_sized(path, read_for=model_sizes(options, model.config))
+        found = model.predict([image.to(device)], masks="rle", sizes=[size])[0]
         found = _above(found, options.score)
-        draw_detections(image, found, model.class_names).save(out / picture)
+        shown = read_image(path, read_for=None if options.full_size else DRAWN)
+        draw_detections(shown, found, model.class_names).save(out / picture)
         rows = coco_results(found, number, range(model.config.num_classes) if ids is None else ids)
         for result, label in zip(rows, found["labels"].tolist(), strict=True):
             name = model.class_names[label] if model.class_names else None

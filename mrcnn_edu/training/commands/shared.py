@@ -43,6 +43,27 @@ def open_coco(options: argparse.Namespace, annotations: str, images: str, faulty
     )
 
 
+def read_for_model(options: argparse.Namespace, config, *datasets) -> None:
+    """Have COCO files of the user's own read no larger than the model makes use of, unless --full-size says otherwise.
+
+    Data sets that come by name are small, and stay as they are.
+
+    config    of the model
+    datasets  also with a transform; None is passed over
+    """
+    from ...datasets import CocoDataset, Transformed
+
+    for dataset in datasets:
+        inner = dataset.dataset if isinstance(dataset, Transformed) else dataset
+        if type(inner) is CocoDataset:
+            inner.read_for = model_sizes(options, config)
+
+
+def model_sizes(options: argparse.Namespace, config) -> tuple | None:
+    """What pictures are read for: (min_size, max_size) of the model, or None with --full-size."""
+    return None if options.full_size else (config.min_size, config.max_size)
+
+
 def config_changes(options: argparse.Namespace, defaults: dict) -> dict:
     """`defaults`, with what the options change in the model's configuration; one size given moves the other along."""
     changes = dict(defaults)

@@ -14,7 +14,7 @@ from ..loop import TrainResult, train
 from ..order import seed_all
 from ..recipes import Recipe, recipe
 from ..settings import TrainSettings
-from .shared import config_changes, load_changed, network_changes, open_data
+from .shared import config_changes, load_changed, network_changes, open_data, read_for_model
 
 SETTINGS = tuple(TrainSettings.__dataclass_fields__)
 AUGMENTATION = ("flip", "flip_vertical", "transpose", "degrees", "zoom", "colour", "grey", "least_visible")
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     dataset, val = _training_data(options, plan), _validation_data(options)
     seed_all(settings.seed)
     model = _new_model(options, plan, dataset)
+    read_for_model(options, model.config, dataset, val)
     if options.resume and not (Path(options.out) / CHECKPOINT).exists():
         print(f"no checkpoint in {options.out} yet: starting at step 0", file=sys.stderr)
     try:
@@ -88,6 +89,8 @@ def _without_metrics(options: argparse.Namespace, result: TrainResult, why: str,
     for name in ("limit", "mistake"):
         value = getattr(options, name)
         data += [] if value is None else [f"--{name}", str(value)]
+    for name in ("leave_out_faulty", "allow_outside", "crowds_are_objects", "full_size"):
+        data += [f"--{name.replace('_', '-')}"] if getattr(options, name) else []
     later = shlex.join(["python", "-m", "mrcnn_edu", "evaluate", *data, "--weights", str(result.weights)])
     print(f"train: error: the evaluation after the last step {why}. The training is complete, and its results are "
           f"saved: {result.weights} and {result.checkpoint}. Evaluate later: {later}", file=sys.stderr)  # fmt: skip

@@ -15,6 +15,7 @@ OPTIONS = {
     "faulty": "--leave-out-faulty",
     "outside": "--allow-outside",
     "crowds": "--crowds-are-objects",
+    "read_for": "--full-size",
     "class_agnostic": "--class-agnostic",
     "out": "--out",
     "box_detections_per_img": "--detections",
@@ -40,7 +41,7 @@ WORDS = {
     "anchor_ratios": "the shapes of the anchors",
 }
 # Options without a value: what is assigned in Python is what they stand for.
-SWITCHES = ("--leave-out-faulty", "--allow-outside", "--crowds-are-objects", "--class-agnostic")
+SWITCHES = ("--leave-out-faulty", "--allow-outside", "--crowds-are-objects", "--class-agnostic", "--full-size")
 
 ARGUMENT = re.compile(r"([A-Za-z_]\w*)(?:=(.+))?")
 IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
