@@ -136,7 +136,9 @@ def test_a_full_disk_loses_nothing_that_was_good(tmp_path, monkeypatch, ending, 
     named = "model.safetensors" if ending == ".partial" else ending.removesuffix(".tmp")
     assert named in str(caught.value) and "free some space" in str(caught.value)
     assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] >= 2
-    assert (tmp_path / "model.safetensors").read_bytes() == old_weights
+    if (tmp_path / "model.safetensors").read_bytes() != old_weights:  # Only the last row did not fit.
+        saved = [load_weights(tmp_path / name) for name in ("model.safetensors", "checkpoint.pt")]
+        assert ending == "metrics.csv" and same_tensors(*map(ordered, saved))
     whole, reference = run(out=tmp_path / "whole", val=VAL, eval_every=1)
     resumed, result = run(out=tmp_path, val=VAL, eval_every=1, resume=True)
     assert same_tensors(ordered(whole), ordered(resumed)) and untimed(result.losses) == untimed(reference.losses)
