@@ -80,7 +80,9 @@ def texts_of(call):
 
 def messages():
     """(place, text) of whatever a command can show: what is raised, warned of, or listed as a fault or a note."""
-    for path in sorted(path for part in ("model", "datasets", "training") for path in (PACKAGE / part).rglob("*.py")):
+    # Of the model, what stands between a command and a network; the rest speaks to who writes Python.
+    paths = [PACKAGE / "model" / name for name in ("config.py", "images.py", "weights.py")]
+    for path in sorted([*paths, *(PACKAGE / "datasets").rglob("*.py"), *(PACKAGE / "training").rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
             shows = isinstance(node, ast.Call) and name in ("warn", "Fault", "fault", "note", "refuse", "append")
