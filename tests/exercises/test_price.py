@@ -19,8 +19,7 @@ IN_THE_MODEL = [task for task in SHELF.known.values() if task.part]
 
 
 @pytest.mark.parametrize("part", OWN)
-def test_the_packages_own_forms_cost_nothing(part, monkeypatch):
-    monkeypatch.setattr("mrcnn_edu.exercises.price.PATIENCE", 600)  # a busy machine must not lose scenes
+def test_the_packages_own_forms_cost_nothing(part):
     found = price(part, OWN[part], FEW)
     assert found.error is None and found.scenes == FEW
     if part in TRAINING_PARTS:
