@@ -7,9 +7,17 @@ torchvision's or torch's own class and nothing listens to it: see `untouched`.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.nn.modules import module as torch_module
+from torch.nn.modules import module as torchs
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
+
+# The hooks that torch calls for every module; each is a dict, empty as a rule.
+ON_ALL_MODULES = (
+    torchs._global_forward_hooks,
+    torchs._global_forward_pre_hooks,
+    torchs._global_backward_hooks,
+    torchs._global_backward_pre_hooks,
+)
 
 # The smallest positive number of half precision: a variance that underflowed to 0 there was at most this.
 HALF_TINY = 6e-8
@@ -29,7 +37,7 @@ def untouched(module: nn.Module, *classes: type) -> bool:
         and not module._backward_pre_hooks
         and "forward" not in vars(module)
         and module._compiled_call_impl is None
-        and not torch_module._has_any_global_hook()
+        and not any(ON_ALL_MODULES)
     )
 
 
