@@ -1,17 +1,20 @@
 """Files that torch.save wrote, read without running anything that stands in them.
 
-Torch refuses a file that names a class it does not know. `read_plain` says so by name. `read_known` reads what is
-beside: training scripts save more than weights, torchvision's own the `argparse.Namespace` of their options. The names
-of foreign classes are read from the file first, and wherever it asks for one, an `Unread` is put, whose making runs no
-code.
+A pickle can name any function to be called while it is read. Torch refuses a file that names one it does not know;
+`read_plain` says so by name. `read_known` reads what stands beside such things, because training scripts save more than
+weights, torchvision's own the `argparse.Namespace` of their options: for every foreign name it puts an `Unread`.
 """
 
 from __future__ import annotations
 
 import io
+import pickle
 import pickletools
+import warnings
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import torch
@@ -32,6 +35,22 @@ PLAIN_MODULES = frozenset(
 # Before torch 1.6: magic number, version, system, the object, the names of its storages; then come numbers alone.
 PICKLES_BEFORE_ZIP = 5
 
+# All that a pickle may have called: what builds tensors from numbers, and plain values.
+BUILT = {
+    "torch._utils._rebuild_tensor": torch._utils._rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+    "torch.Size": tuple,
+    "torch.device": lambda *where: str(torch.device(*where)),
+    "_codecs.encode": lambda text, encoding="latin1": text.encode("latin1"),
+}
+BUILTINS = ("builtins", "__builtin__")
+VALUES = {
+    value.__name__: value for value in (set, frozenset, complex, bytearray, dict, list, tuple, int, float, bool, str)
+}
+DICTS = ("collections.OrderedDict", "collections.Counter")
+
 
 class DamagedFileError(ValueError):
     """The file is truncated, changed, or nothing that torch.save wrote."""
@@ -42,13 +61,28 @@ class ForeignContentError(ValueError):
 
 
 class Unread:
-    """What stands in a file as an object of a class that is not run."""
+    """What stands in a file as an object of a class that is not run: it takes all and does nothing.
 
-    def __init__(self, *_):
+    Each kind is a subclass of its own.
+    """
+
+    def __new__(cls, *_, **__):
+        """Whatever the object would have been made of is not kept."""
+        return object.__new__(cls)
+
+    def __init__(self, *_, **__):
         pass
 
     def __setstate__(self, _):
         pass
+
+    def __setitem__(self, *_):
+        pass
+
+    def append(self, _):
+        """What would have been put into a list goes nowhere."""
+
+    add = extend = append
 
 
 def read_plain(path: str | Path):
@@ -65,22 +99,62 @@ def read_known(path: str | Path) -> tuple[object, list[str]]:
     """What torch.save wrote to a file, tensors on the CPU, where objects of foreign classes are `Unread`.
 
     returns  the content, and the names of the classes and functions whose objects were left unread
-    raises   as `read_plain`; ForeignContentError only for what torch reads under no circumstances
+    raises   OSError for a file that cannot be opened; DamagedFileError for one that is damaged, or of another program
     """
     unread: set[str] = set()
 
-    def stand_in(name: str) -> type:
-        def __new__(cls, *_):
-            unread.add(name)
-            return super(Unread, cls).__new__(cls)
+    class Reader(_Reader):
+        foreign = unread
 
-        return type("Unread", (Unread,), {"__new__": __new__})
+    module = SimpleNamespace(
+        __name__="pickle", Unpickler=Reader, load=lambda file, **options: Reader(file, **options).load()
+    )
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a source that changed: no source is read
+        try:
+            # Torch unpacks the file and the numbers in it; what the pickle may name is for `_Reader` to say.
+            content = torch.load(file, map_location="cpu", pickle_module=module, weights_only=False)
+        except Exception as error:
+            words = next(iter(str(error).splitlines()), type(error).__name__)
+            if unread:
+                raise ForeignContentError(named(unread)) from error
+            raise DamagedFileError(words) from error
+    return content, sorted(unread)
 
-    with open(path, "rb") as file:
-        names = named_in(file)
-        # The pairs are read as names only: none of these classes is imported. Torch's own list of classes comes first.
-        with torch.serialization.safe_globals([(stand_in(name), name) for name in names]):
-            return _load(file, names), sorted(unread)
+
+class _Reader(pickle.Unpickler):
+    """A pickle of which only what makes up tensors and plain values is built; nothing is imported.
+
+    What a pickle names it can also set attributes of, so all that it gets is made for it anew.
+    """
+
+    foreign: set[str]
+
+    def find_class(self, module: str, name: str):
+        full = f"{module}.{name}"
+        if full in BUILT:
+            function = BUILT[full]
+            return lambda *arguments: function(*arguments)
+        if module in BUILTINS and name in VALUES:
+            return VALUES[name]
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        if full in DICTS:
+            return type("Dict", (dict,), {"__setstate__": lambda self, state: None})
+        return type("Unread", (Unread,), {"__new__": self._noted(full)})
+
+    def _noted(self, full: str):
+        def __new__(cls, *_, **__):
+            self.foreign.add(full)
+            return object.__new__(cls)
+
+        return __new__
+
+
+def named(names: Iterable[str]) -> str:
+    """The first three names, for a message."""
+    names = sorted(names)
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _load(file: BinaryIO, names: set[str]):
@@ -91,7 +165,7 @@ def _load(file: BinaryIO, names: set[str]):
         foreign = sorted(name for name in names if name.rpartition(".")[0] not in PLAIN_MODULES)
         words = next(iter(str(error).splitlines()), type(error).__name__)
         if foreign:
-            raise ForeignContentError(", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")) from error
+            raise ForeignContentError(named(foreign)) from error
         raise DamagedFileError(words) from error
 
 
