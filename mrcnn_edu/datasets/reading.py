@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Hashable
-from fractions import Fraction
 from typing import TypeVar
 
 import torch
@@ -48,11 +47,12 @@ def read_size(height: int, width: int, read_for: ReadFor | None) -> Size:
     needed = resized_size((height, width), max(read_for[0]), read_for[1])
     if max(height, width) <= LARGE * max(needed):
         return height, width
-    # The side that decides how the model resizes, so that the other one comes out as it would from the file's size.
-    by_long = max(read_for[0]) * max(height, width) > read_for[1] * min(height, width)
-    decides = max(needed) if by_long else min(needed)
-    times = Fraction(math.ceil(SPARE * decides), decides)
-    return min(height, math.ceil(times * needed[0])), min(width, math.ceil(times * needed[1]))
+    # The side that decides how far the model resizes gets the factor, the other one what the same scale makes of it.
+    shorter, longer = max(read_for[0]), read_for[1]
+    limit = longer if shorter * max(height, width) > longer * min(height, width) else shorter
+    times = math.ceil(SPARE * limit) / limit
+    # A hair less, so that no rounding of floats adds a pixel.
+    return tuple(min(own, math.ceil(side * times - 1e-6)) for own, side in zip((height, width), needed, strict=True))
 
 
 def checked_read_for(read_for) -> ReadFor | None:
