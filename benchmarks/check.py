@@ -13,6 +13,8 @@ FEATURE_TOLERANCE = 1e-4  # relative to the largest value
 BOX_TOLERANCE = 1e-3  # pixels
 SCORE_TOLERANCE = 1e-4
 MASK_TOLERANCE = 1e-4  # share of pixels that may differ after the threshold
+PICTURE_TOLERANCE = 0.02  # mean difference of pixels that were reduced in two ways, of 1
+OBJECT_TOLERANCE = 3.0  # pixels of the larger of two pictures, between boxes of one object
 PROPOSAL_TOLERANCE = 0.01  # share of the proposals that may have no partner: ties at an NMS threshold
 
 
@@ -42,6 +44,24 @@ def same_values(ours: Tensor, theirs: Tensor, what: str) -> str:
     if not difference <= FEATURE_TOLERANCE:
         raise Differs(f"{what}: relative difference {difference}")
     return f"{what} differ by {difference:.0e} at most"
+
+
+def same_pictures(ours: Tensor, theirs: Tensor) -> str:
+    """Hold two reductions of one picture against each other, by the mean difference of their pixels."""
+    difference = float((ours - theirs).abs().mean()) if ours.shape == theirs.shape else float("nan")
+    if not difference <= PICTURE_TOLERANCE:
+        raise Differs(f"pictures: {tuple(ours.shape)} and {tuple(theirs.shape)}, mean difference {difference}")
+    return f"pictures differ by {difference:.0e} on average"
+
+
+def same_objects(ours: dict[str, Tensor], theirs: dict[str, Tensor], times: float) -> str:
+    """Hold the boxes of two samples of one picture against each other; ours is `times` as large as theirs."""
+    if ours["boxes"].shape != theirs["boxes"].shape:
+        raise Differs(f"{len(ours['boxes'])} objects against {len(theirs['boxes'])}")
+    difference = float((ours["boxes"] - theirs["boxes"] * times).abs().max())
+    if not difference <= OBJECT_TOLERANCE:
+        raise Differs(f"boxes differ by {difference} pixels")
+    return f"boxes differ by {difference:.1f} px at most"
 
 
 def same_masks(ours: Tensor, theirs: Tensor) -> str:

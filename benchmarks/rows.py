@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import MultiScaleRoIAlign
 
-from benchmarks import check, inputs
+from benchmarks import check, files, inputs
+from mrcnn_edu.datasets import CocoDataset, Transformed, train_transforms
 from mrcnn_edu.model import Config, MaskRCNN, preset, torchvision_twin
 from mrcnn_edu.model.detect import paste_masks
 from mrcnn_edu.model.images import resize_masks
 from mrcnn_edu.model.roi_align import PyramidRoIAlign
+from mrcnn_edu.training.order import plain
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,47 @@ def resizing(device: torch.device, bfloat16: bool) -> Case:
     return Case(ours, theirs, lambda: check.same_masks(ours(), theirs()), "480 × 640 to 800 × 1066")
 
 
+def large_files(device: torch.device, bfloat16: bool) -> Case:
+    """A training step with reading and augmentation: photographs reduced while read, next to ones shrunk before."""
+    sides = files.SHRUNK[1]
+    model = lesson_model(device, num_classes=2, min_size=(sides,), max_size=sides).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-7, momentum=0.9)
+    root = files.folder().name
+    sets = {
+        name: CocoDataset(f"{root}/{name}.json", f"{root}/{name}", read_for=((sides,), sides))
+        for name in ("full", "shrunk")
+    }
+
+    def step_of(dataset) -> Callable[[], None]:
+        samples = Transformed(dataset, train_transforms())
+
+        def step():
+            torch.manual_seed(1)
+            loaded = [samples[index] for index in range(files.PICTURES)]
+            images = [plain(image) for image, _ in loaded]
+            targets = [{name: plain(target[name]) for name in ("boxes", "labels", "masks")} for _, target in loaded]
+            with autocast(device, bfloat16):
+                losses = model(inputs.to_device(images, device), inputs.to_device(targets, device))
+            optimizer.zero_grad(set_to_none=True)
+            sum(losses.values()).backward()
+            optimizer.step()
+
+        return step
+
+    def compare() -> str:
+        (large, found), (small, wanted) = (sets[name][0] for name in ("full", "shrunk"))
+        coarse = [
+            F.interpolate(image[None], size=(20, 30), mode="bilinear", antialias=True) for image in (large, small)
+        ]
+        check.same_pictures(*coarse)
+        return check.same_objects(found, wanted, large.shape[-1] / small.shape[-1])
+
+    what = (
+        f"{files.PICTURES} files of {files.FULL[1]} × {files.FULL[0]}, {files.OBJECTS} objects each, max_size {sides}"
+    )
+    return Case(step_of(sets["full"]), step_of(sets["shrunk"]), compare, f"{what}; beside it the files shrunk before")
+
+
 BOTH = ("float32", "bfloat16")
 ROWS = {
     "lesson-train": Row("lesson preset, training step, batch 8", lesson_training, 2.0, precisions=BOTH),
@@ -276,5 +319,6 @@ ROWS = {
     "roialign": Row("RoIAlign of 1000 RoIs, forward", roi_align_forward, 3.0),
     "roialign-grad": Row("RoIAlign of 1000 RoIs, forward + backward", roi_align_both_ways, 3.0),
     "paste": Row("pasting 100 masks to bool", pasting, 5.0),
+    "large-files": Row("training step that reads photographs of 26 MP, next to shrunk ones", large_files, 0.77),
     "resize": Row("resizing 50 ground-truth masks", resizing, 4.0),
 }

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import browser, check, explorers, growth, inputs, report, rows, run, timing
+from benchmarks import browser, check, explorers, files, growth, inputs, report, rows, run, timing
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
 from mrcnn_edu.explorers.paint import Sheet
@@ -122,6 +122,29 @@ def test_other_proposals_are_refused():
 @pytest.mark.parametrize("name", ["paste", "resize", "roialign", "lesson-train"])
 def test_rows_give_the_same_outputs_on_both_sides(name):
     assert rows.ROWS[name].build(CPU, False).check()
+
+
+def test_a_step_from_large_files_sees_the_pictures_and_objects_of_the_shrunk_ones(monkeypatch):
+    monkeypatch.setattr(files, "FULL", (640, 960))
+    files.folder.cache_clear()
+    try:
+        case = rows.ROWS["large-files"].build(CPU, False)
+        assert "boxes differ" in case.check() and "960 × 640" in case.inputs
+        case.ours()
+    finally:
+        files.folder.cache_clear()
+
+
+def test_other_pictures_and_objects_are_refused():
+    picture, target = torch.rand(3, 4, 4), detections()
+    larger = {"boxes": target["boxes"] * 2}
+    assert check.same_pictures(picture, picture) and check.same_objects(larger, target, 2)
+    for wrong in (picture + 0.1, picture[:, :3], picture * float("nan")):
+        with pytest.raises(check.Differs):
+            check.same_pictures(wrong, picture)
+    for boxes in (larger["boxes"] + 5, larger["boxes"][1:]):
+        with pytest.raises(check.Differs):
+            check.same_objects({"boxes": boxes}, target, 2)
 
 
 def test_a_row_whose_outputs_differ_is_not_timed(monkeypatch):

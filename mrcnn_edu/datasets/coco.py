@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,6 +18,7 @@ from .coco_parse import AnnotationError, decode_masks, is_integer, read_json, to
 from .faults import Fault
 from .files import ImageFileError, image_size, read_sized, reduced_size
 from .reading import Kept, ReadFor, checked_read_for, packed, read_size, shrink, unpacked
+from .scaling import scaled_rle
 from .targets import Sample, boxes_from_masks, make_target
 
 FAULTY, CROWDS = ("raise", "drop", "report"), ("regions", "objects")
@@ -265,30 +265,14 @@ class CocoDataset(Dataset):
             why = f"`max_side={self.max_side}`): left out; load the images larger"
         else:
             why = (
-                "twice the size of the model's): left out of the samples; raise `min_size` and `max_size`, "
-                "or read whole pictures with `read_for=None`"
+                "as `min_size` and `max_size` need them): left out of the samples; raise these sizes, or read pictures "
+                "whole with `read_for=None`"
             )
         warnings.warn(
             f"{entry['file_name']}: annotation id {gone[0]}{several} no pixel left at {size[1]} × {size[0]} "
             f"pixels ({why}",
             stacklevel=5,
         )
-
-
-def scaled_rle(segmentation: list | dict, full: tuple[int, int], size: tuple[int, int]) -> dict:
-    """A segmentation of an image of size `full` (height, width) as compressed RLE at `size`.
-
-    Polygons are scaled as polygons; of an RLE, the pixels that are covered by half or more stay.
-    """
-    if size == full:
-        return to_rle(segmentation, *full)
-    if isinstance(segmentation, list):
-        scale = np.array([size[1] / full[1], size[0] / full[0]])
-        polygons = [(np.reshape(polygon, (-1, 2)) * scale).ravel().tolist() for polygon in segmentation]
-        return to_rle(polygons, *size)
-    mask = decode_masks([to_rle(segmentation, *full)], *full)[0] * 255
-    small = np.asarray(Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.BOX)) >= 128
-    return coco_mask.encode(np.asfortranarray(small.astype(np.uint8)))
 
 
 def _settled(found: CocoContents, faulty: str) -> list[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Hashable
 from typing import TypeVar
@@ -14,8 +15,8 @@ from torch.utils.data import get_worker_info
 
 from ..model.images import Size, resized_size
 
-# A picture is read at this many times the side that the model resizes it to, or at its own size if that is less.
-SPARE = 2
+# Pictures of more than LARGE times the sides that the model resizes them to are read at SPARE times these sides.
+LARGE, SPARE = 2.0, 1.5
 # What a data set keeps of reduced pictures and outlines, bytes.
 KEPT_BYTES = 512 * 2**20
 # Modes of 8 bits in which the mean of two values is the colour between them.
@@ -29,13 +30,14 @@ Value = TypeVar("Value")
 def read_size(height: int, width: int, read_for: ReadFor | None) -> Size:
     """The rule of reading: height and width in pixels that a picture of a file is read in.
 
-    A model resizes each picture to its `min_size` and `max_size`. A picture is read at no more than twice the size
-    that it is resized to, antialiased; all that are not larger than that are read as they are, bit for bit. Of several
-    sizes in `min_size` the largest counts. The rule looks at nothing but the file's size and these two settings, so
-    that training, validation, evaluation and prediction see the same pixels, and their figures agree.
+    A model resizes each picture to its `min_size` and `max_size`. A picture of more than twice the sides that it is
+    resized to is reduced while it is read, antialiased, to one and a half times these sides. All others are read as
+    they are, bit for bit. Of several sizes in `min_size` the largest counts. The rule looks at nothing but the file's
+    size and these two settings, so that training, validation, evaluation and prediction see the same pixels, and their
+    figures agree.
 
-    Twice, so that a zoom of `train_transforms`, by 1.4 unless asked for more, enlarges pixels that are there, and so
-    that the model's own resizing, which looks at 2 × 2 pixels for each, uses all of them.
+    One and a half times, so that a zoom of `train_transforms`, by up to 1.4 unless asked for more, shows pixels that
+    are there.
 
     height, width  of the picture in its file, pixels
     read_for       (min_size, max_size) of the model; None reads every picture as it is
@@ -43,8 +45,14 @@ def read_size(height: int, width: int, read_for: ReadFor | None) -> Size:
     if read_for is None or not min(height, width):
         return height, width
     needed = resized_size((height, width), max(read_for[0]), read_for[1])
-    size = SPARE * needed[0], SPARE * needed[1]
-    return size if size[0] <= height and size[1] <= width else (height, width)
+    if max(height, width) <= LARGE * max(needed):
+        return height, width
+    # The side that decides how far the model resizes gets the factor, the other one what the same scale makes of it.
+    shorter, longer = max(read_for[0]), read_for[1]
+    limit = longer if shorter * max(height, width) > longer * min(height, width) else shorter
+    times = math.ceil(SPARE * limit) / limit
+    # A hair less, so that no rounding of floats adds a pixel.
+    return tuple(min(own, math.ceil(side * times - 1e-6)) for own, side in zip((height, width), needed, strict=True))
 
 
 def checked_read_for(read_for) -> ReadFor | None:

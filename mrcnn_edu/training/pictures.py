@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as mask_codec
 from torch import Tensor
 
-from ..datasets.coco import scaled_rle
+from ..datasets.scaling import scaled_rle
 from ..model.boxes import resize_boxes
 
 # Okabe and Ito's colours without black: neighbours differ for every kind of colour vision.
