@@ -5,15 +5,28 @@ JOBS ?= auto
 # extra arguments: make test ARGS="-k roi_align", make bench ARGS="--quick"
 ARGS ?=
 
+# Pythons for the oldest versions and for Colab's; $(PYTHON) where there is none of that name
+OLDEST_PYTHON ?= python3.10
+COLAB_PYTHON ?= python3.13
+
 VENV := .venv
 # The same libraries, with the widgets that Colab has in front of them.
 OLD := .venv-widgets7
-OLD_WIDGETS := 7.7.1
+OLD_WIDGETS := ipywidgets==7.7.1
+# The oldest versions that pyproject.toml allows.
+OLDEST := .venv-oldest
+# What Colab's image has of the libraries that we need; Colab installs the project with --no-deps.
+COLAB := .venv-colab
+COLAB_VERSIONS := torch==2.11.* torchvision==0.26.* numpy==2.1.* matplotlib==3.10.* ipython==7.34.* $(OLD_WIDGETS) \
+	anywidget==0.9.*
+PIP := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LESSONS := $(wildcard notebooks/*.ipynb)
+OPTIONS = $(LESSONS) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+	--numprocesses=$(JOBS) --maxprocesses=4 --dist=loadfile $(ARGS)
 
-.PHONY: help lab test test-widgets7 lint format notebooks bench setup clean
+.PHONY: help lab test test-widgets7 test-oldest test-colab lint format notebooks bench setup clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,13 +36,19 @@ lab: $(STAMP)  ## set up if needed, then open the lessons in JupyterLab
 	cd notebooks && ../$(BIN)/jupyter lab $(ARGS)
 
 test: $(STAMP)  ## every test: pytest, all lessons, explorers in a browser where a Chromium is found
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(LESSONS) --nbval-lax --nbval-current-env \
-		--nbval-cell-timeout=600 --numprocesses=$(JOBS) --maxprocesses=4 --dist=loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(OPTIONS)
 
 test-widgets7: $(OLD)/.installed  ## lessons, explorers and exercises with ipywidgets 7.7.1, which Colab has
-	MRCNN_EDU_WIDGETS=$(OLD_WIDGETS) OMP_NUM_THREADS=1 $(OLD)/bin/python -m pytest tests/explorers tests/exercises \
-		$(LESSONS) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
-		--numprocesses=$(JOBS) --maxprocesses=4 --dist=loadfile $(ARGS)
+	MRCNN_EDU_VERSIONS="$(OLD_WIDGETS)" OMP_NUM_THREADS=1 $(OLD)/bin/python -m pytest \
+		tests/test_versions.py tests/explorers tests/exercises $(OPTIONS)
+
+test-oldest: $(OLDEST)/.installed  ## every test but those in a browser, with the oldest versions that are allowed
+	MRCNN_EDU_VERSIONS="$$(cat $(OLDEST)/versions.txt)" OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest \
+		tests --ignore=tests/browser $(OPTIONS)
+
+test-colab: $(COLAB)/.installed  ## every test but those in a browser, with the versions that Colab has
+	MRCNN_EDU_VERSIONS="$$(cat $(COLAB)/versions.txt)" OMP_NUM_THREADS=1 $(COLAB)/bin/python -m pytest \
+		tests --ignore=tests/browser $(OPTIONS)
 
 lint: $(STAMP)  ## ruff: rules and layout, lessons included
 	$(BIN)/ruff check .
@@ -48,12 +67,12 @@ bench: $(STAMP)  ## times and memory next to torchvision's, into benchmarks/RESU
 setup: $(STAMP)  ## create .venv and install, nothing else
 	@echo "$(VENV) is up to date."
 
-clean:  ## remove .venv and .venv-widgets7
-	rm -rf $(VENV) $(OLD)
+clean:  ## remove every environment that was made here
+	rm -rf $(VENV) $(OLD) $(OLDEST) $(COLAB)
 
 $(STAMP): pyproject.toml | $(BIN)/python
 	@echo "Installing what pyproject.toml lists into $(VENV); the first time takes a few minutes."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lab,test]"
+	$(BIN)/python $(PIP) -e ".[lab,test]"
 	@touch $@
 
 $(BIN)/python:
@@ -68,8 +87,29 @@ $(BIN)/python:
 
 $(OLD)/.installed: $(STAMP)
 	$(BIN)/python -m venv $(OLD)
-	$(OLD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		ipywidgets==$(OLD_WIDGETS) 'widgetsnbextension~=3.6.0' ipython-genutils
+	$(OLD)/bin/python $(PIP) --no-deps $(OLD_WIDGETS) 'widgetsnbextension~=3.6.0' ipython-genutils
 	$(BIN)/python -c 'import sysconfig; p = sysconfig.get_path("purelib"); print(f"import site; site.addsitedir({p!r})")' \
 		> "$$($(OLD)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth"
 	@touch $@
+
+# What reads pyproject.toml for the oldest versions needs these two, before anything else is there.
+$(OLDEST)/.installed: pyproject.toml tests/oldest.py
+	$(call environment,$(OLDEST),$(OLDEST_PYTHON))
+	$(OLDEST)/bin/python $(PIP) pytest 'tomli; python_version < "3.11"'
+	$(OLDEST)/bin/python -m tests.oldest > $(OLDEST)/versions.txt
+	$(OLDEST)/bin/python $(PIP) -c $(OLDEST)/versions.txt -e ".[lab,test]"
+	@touch $@
+
+$(COLAB)/.installed: pyproject.toml Makefile
+	$(call environment,$(COLAB),$(COLAB_PYTHON))
+	for version in $(COLAB_VERSIONS); do echo "$$version"; done > $(COLAB)/versions.txt
+	$(COLAB)/bin/python $(PIP) -c $(COLAB)/versions.txt -e ".[lab,test]"
+	@touch $@
+
+# An environment in the folder $(1), of the Python $(2) or, where that is not here, of $(PYTHON).
+define environment
+@python=$(2); "$$python" -c "" >/dev/null 2>&1 || { \
+	echo "$(2) was not found, so $(PYTHON) is used."; python=$(PYTHON); }; \
+	test -x $(1)/bin/python || "$$python" -m venv $(1)
+@echo "Installing into $(1); the first time takes some minutes and 6 GB, most of it torch's."
+endef

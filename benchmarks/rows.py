@@ -27,6 +27,7 @@ class Case:
     check          raises `check.Differs` unless both give the same outputs; returns the difference in words
     inputs         what they run on, in words
     counted        whether convolutions and matrix products make up the work, so that a share of GEMM rate has a meaning
+    models         the two models, where whole models run
     """
 
     ours: Callable[[], object]
@@ -34,6 +35,7 @@ class Case:
     check: Callable[[], str]
     inputs: str
     counted: bool = False
+    models: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,22 @@ def inference(device: torch.device, bfloat16: bool) -> Case:
         with torch.inference_mode():
             return check.same_detections(model(images)[0], twin(images)[0])
 
-    return Case(run(model), run(twin), compare, f"{source}, 480 × 640, resized to 800 × 1066", counted=True)
+    what = f"{source}, 480 × 640, resized to 800 × 1066"
+    return Case(run(model), run(twin), compare, what, counted=True, models=(model, twin))
+
+
+def inference_with_hooks(*parts: str) -> Callable[[torch.device, bool], Case]:
+    """The same with a forward hook on these modules, or on all: where somebody listens, ours runs layer by layer."""
+
+    def build(device: torch.device, bfloat16: bool) -> Case:
+        case = inference(device, bfloat16)
+        for which in case.models:
+            for name, module in which.named_modules():
+                if name in parts or not parts:
+                    module.register_forward_hook(lambda *_: None)
+        return replace(case, inputs=f"{case.inputs}; hooks on {', '.join(parts) or 'all modules'}")
+
+    return build
 
 
 def training_case(model: MaskRCNN, images: list[Tensor], targets: list[dict], what: str, device, bfloat16) -> Case:
@@ -253,6 +270,8 @@ ROWS = {
     "fruit-train": Row("lesson preset, fruit training step, batch 4", fruit_training, 2.0),
     "fruit-recipe": Row("the same as the recipe runs it, in bfloat16", fruit_recipe, 2.0),
     "r50-infer": Row("R50-FPN, inference, one photograph", inference, 1.3, share=0.85, precisions=BOTH),
+    "r50-hook": Row("the same with a hook on the last stage", inference_with_hooks("backbone.body.layer4")),
+    "r50-hooks": Row("the same with a hook on every module", inference_with_hooks()),
     "r50-train": Row("R50-FPN, training step, one photograph", resnet50_training, 1.3, precisions=BOTH),
     "roialign": Row("RoIAlign of 1000 RoIs, forward", roi_align_forward, 3.0),
     "roialign-grad": Row("RoIAlign of 1000 RoIs, forward + backward", roi_align_both_ways, 3.0),

@@ -121,24 +121,59 @@ def _train(command) -> None:
         "--anchors", type=whole(1), nargs="+", metavar="PIXELS", help="sides of the anchors, one a level, finest first"
     )
     command.add_argument("--preset", help="model when no weights are given: lesson, resnet50_fpn, resnet50_fpn_v2")
-    command.add_argument("--steps", type=whole(0), help="updates of the weights (default: by data set)")
-    command.add_argument("--batch", type=whole(1), help="images per step (default: by data set)")
-    command.add_argument("--lr", type=float, help="learning rate after the warm-up (default: by data set)")
-    command.add_argument("--warmup", type=whole(0), help="steps in which the learning rate rises")
-    command.add_argument("--optimizer", choices=("sgd", "adamw"))
-    command.add_argument("--schedule", choices=("cosine", "step", "constant"))
-    command.add_argument("--amp", choices=("bfloat16", "float16"), help="mixed precision (default: float32)")
-    command.add_argument("--ema", type=share, help="decay of the running average of the weights, 0 for none")
-    command.add_argument("--workers", type=whole(0), help="processes that prepare batches")
-    command.add_argument("--seed", type=whole(0), help="of weights, data order and sampling (default: 0)")
+    _course(command.add_argument_group("course of the training (defaults by data set)"))
+    _numbers(command.add_argument_group("numbers and machine"))
+    _augmentation(command.add_argument_group("augmentation (defaults by data set)"))
     command.add_argument("--eval-every", type=whole(0), help="steps between validations; 0: only at the end")
     command.add_argument("--checkpoint-every", type=whole(0), help="steps between checkpoints; 0: only at the end")
     command.add_argument("--limit", type=whole(1), help="validate on the first images only")
     _mistake(command, "train with a classic mistake of the lessons switched on")
-    command.add_argument("--no-augment", action="store_true", help="train on the images as they are")
     command.add_argument("--out", default="runs/train", help="folder of the run (default: %(default)s)")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     command.add_argument("--overwrite", action="store_true", help="start anew even if --out holds a run")
+
+
+def _course(group) -> None:
+    group.add_argument("--steps", type=whole(0), help="updates of the weights")
+    group.add_argument("--batch", type=whole(1), help="images per step")
+    group.add_argument("--optimizer", choices=("sgd", "adamw"))
+    group.add_argument("--lr", type=float, help="learning rate after the warm-up")
+    group.add_argument("--momentum", type=share, help="of SGD, or beta 1 of AdamW")
+    group.add_argument("--weight-decay", type=float, metavar="DECAY", help="on all weights but biases and norms")
+    group.add_argument("--clip", type=float, metavar="NORM", help="largest norm of the whole gradient, 0 for no limit")
+    group.add_argument("--warmup", type=whole(0), help="steps in which the learning rate rises")
+    group.add_argument("--schedule", choices=("cosine", "step", "constant"), help="of the learning rate, after that")
+    group.add_argument("--final-lr", type=share, metavar="SHARE", help="end of the cosine, as a share of --lr")
+    group.add_argument(
+        "--milestones", type=share, nargs="+", metavar="SHARE", help="where --schedule step divides by 10, of the run"
+    )
+    group.add_argument("--ema", type=share, help="decay of the running average of the weights, 0 for none")
+    group.add_argument("--seed", type=whole(0), help="of weights, data order and sampling (default: 0)")
+
+
+def _numbers(group) -> None:
+    group.add_argument("--amp", choices=("bfloat16", "float16", "none"), help="mixed precision; none is float32")
+    on_or_off(group, "--channels-last", "memory layout of weights and images, usually the faster one")
+    group.add_argument("--workers", type=whole(0), help="processes that prepare batches")
+
+
+def _augmentation(group) -> None:
+    on_or_off(group, "--flip", "mirror left and right, half of the time")
+    on_or_off(group, "--flip-vertical", "mirror top and bottom too: for what is seen from above")
+    on_or_off(group, "--transpose", "swap rows and columns, half of the time")
+    group.add_argument("--degrees", type=float, help="rotate by up to so many degrees")
+    group.add_argument(
+        "--zoom", type=float, nargs=2, metavar=("LOW", "HIGH"), help="enlarge by a factor between; 1 1 for none"
+    )
+    group.add_argument("--colour", type=share, metavar="SHARE", help="change brightness, contrast and saturation")
+    group.add_argument("--grey", type=share, metavar="SHARE", help="probability of a grey image")
+    group.add_argument("--least-visible", type=share, metavar="SHARE", help="objects cut to less are dropped")
+    group.add_argument("--no-augment", action="store_true", help="train on the images as they are")
+
+
+def on_or_off(group, name: str, text: str) -> None:
+    """An option with its opposite: --name and --no-name; neither leaves it to the data set's recipe."""
+    group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
 
 
 def _evaluate(command) -> None:
@@ -181,6 +216,13 @@ def _check_data(command) -> None:
     command.add_argument("--preset", help=f"{text} (default: as train)")
     command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
     command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
+    command.add_argument("--detections", type=whole(1), metavar="N", help="the most objects found in one picture")
+    command.add_argument(
+        "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
+    )
+    command.add_argument(
+        "--anchors", type=whole(1), nargs="+", metavar="PIXELS", help="sides of the anchors, one a level, finest first"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,6 +26,7 @@ import torch  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 from tests import servers  # noqa: E402
+from tests.project import module_names  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a required tag is called in the reason of a skip that some test wrote by hand.
@@ -80,6 +81,8 @@ def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     required_tags()
+    # pyproject.toml makes a warning of a line of ours an error here; this does in the kernels and programs of tests.
+    os.environ.setdefault("PYTHONWARNINGS", ",".join(f"error:::{name}" for name in module_names()))
     # Lessons that run as tests, and the exercises' own tests, must not mark anything as done for who runs them.
     os.environ.setdefault("MRCNN_EDU_PROGRESS", os.path.join(tempfile.mkdtemp(), "progress.json"))
 

@@ -42,6 +42,11 @@ def place(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def module_names() -> list[str]:
+    """Every module of the package, as Python names it: mrcnn_edu.model.boxes."""
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in MODULES]
+
+
 def split_requirement(text: str) -> tuple[str, str]:
     """The name and the bound of a requirement: torch and >=2.6 of "torch>=2.6; marker"."""
     name, bound = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*([^;]*?)\s*(?:;.*)?", text).groups()

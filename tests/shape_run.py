@@ -56,13 +56,13 @@ def run_model(name: str, forms: tuple[str, ...], **changes) -> None:
 
 def run_readable_forms() -> None:
     """What the fast paths leave out: the readable forms that stand beside them."""
-    from mrcnn_edu.model import backbone, boxes, images, losses, roi_align
+    from mrcnn_edu.model import boxes, folding, images, losses, roi_align
 
     corners = torch.tensor([[0.0, 0, 4, 2], [2, 0, 6, 2], [0, 0, 4, 3]])
     boxes.nms(corners, torch.tensor([0.9, 0.8, 0.7]), 0.5)
     roi_align.axis_samples(corners[:, 0], corners[:, 2], 7, 2, torch.tensor([8, 8, 8]), aligned=True)
     roi_align.level_roi_align(torch.zeros(1, 3, 8, 9), roi_align.to_rois([corners]), 7, 0.5, 2)
-    backbone.scale_and_shift(torch.nn.BatchNorm2d(4).half())
+    folding.scale_and_shift(torch.nn.BatchNorm2d(4).half())
     masks = torch.zeros(2, 6, 8, dtype=torch.uint8)
     images.resize_masks(masks, (12, 9))
     # Tensors without data take the road of a GPU's.

@@ -76,7 +76,7 @@ def test_a_broken_picture_costs_only_itself(weights, tmp_path, broken, position)
     status, out, err = run(weights, tmp_path / "out", *(tmp_path / name for name in names))
     assert status == 1
     errors = [line for line in err.splitlines() if line.startswith("predict: error: ")]
-    assert len(errors) == 1 and str(tmp_path / "b.png") in errors[0] and "1 of 3 pictures failed" in err
+    assert len(errors) == 1 and str(tmp_path / "b.png") in errors[0] and "1 of 3 failed" in err
     assert sorted(os.listdir(tmp_path / "out")) == ["a_predicted.png", "c_predicted.png", "predictions.json"]
     numbers = {result["file_name"]: result["image_id"] for result in results(tmp_path / "out")}
     assert numbers == {str(tmp_path / name): names.index(name) + 1 for name in ("a.png", "c.png")}
@@ -166,7 +166,10 @@ def test_a_folder_without_pictures_is_named(weights, tmp_path):
     assert "empty: no picture in this folder" in refused("predict", tmp_path / "empty", "--weights", weights)
     picture(tmp_path / "outer" / "inner" / "a.png")
     message = refused("predict", tmp_path / "outer", "--weights", weights, "--out", tmp_path / "out")
-    assert "no picture in this folder, but inner folders: inner" in message
+    assert "no picture in this folder (inner folders: inner)" in message
+    status, _, err = run(weights, tmp_path / "out", tmp_path / "outer", tmp_path / "outer" / "inner" / "a.png")
+    assert status == 1 and "outer: no picture in this folder" in err and "1 of 2 failed" in err
+    assert (tmp_path / "out" / "a_predicted.png").exists()
 
 
 def test_a_folder_that_holds_its_own_results_gives_the_same_again(weights, tmp_path):

@@ -67,7 +67,7 @@ def make_targets() -> set[str]:
 
 
 def test_every_make_target_that_is_promised_exists():
-    promised = {"lab", "test", "test-widgets7", "lint", "notebooks", "bench", "help"}
+    promised = {"lab", "test", "test-widgets7", "test-oldest", "test-colab", "lint", "notebooks", "bench", "help"}
     for name in ("README.md", "CONTRIBUTING.md"):
         promised |= set(re.findall(r"(?:^|`)make ([a-z][\w-]*)", (ROOT / name).read_text(), flags=re.MULTILINE))
     assert promised <= make_targets()
@@ -111,6 +111,39 @@ def test_make_says_what_is_wrong_with_a_python(tmp_path, body, message):
 def test_make_says_that_no_python_was_found(tmp_path):
     done = make_in_empty_folder(tmp_path, "setup", "PYTHON=no-such-python")
     assert done.returncode != 0 and "no-such-python was not found" in done.stdout
+
+
+ENVIRONMENTS = (".venv", ".venv-widgets7", ".venv-oldest", ".venv-colab")
+
+
+def test_clean_removes_every_environment_and_git_sees_none(tmp_path):
+    for name in (*ENVIRONMENTS, "notebooks"):
+        (tmp_path / name).mkdir()
+    assert make_in_empty_folder(tmp_path, "clean").returncode == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["notebooks"]
+    folders = [f"{name}/" for name in ENVIRONMENTS]
+    ignored = subprocess.run(["git", "check-ignore", *folders], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.split() == folders
+
+
+@pytest.mark.parametrize(("target", "variable"), [("test-oldest", "OLDEST_PYTHON"), ("test-colab", "COLAB_PYTHON")])
+def test_the_versions_environments_fall_back_on_the_python_that_is_here(tmp_path, target, variable):
+    """With a Python that only says how it was called, and makes environments of copies of itself."""
+    fake = tmp_path / "fake-python"
+    body = 'echo "called: $*"; if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi'
+    fake.write_text(f"#!/bin/sh\n{body}\n")
+    fake.chmod(0o755)
+    for name in ("tests", "notebooks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tests" / "oldest.py").touch()
+    done = make_in_empty_folder(tmp_path, target, f"PYTHON={fake}", f"{variable}=no-such-python", "ARGS=-x")
+    assert done.returncode == 0, done.stderr
+    folder = f".venv-{target.removeprefix('test-')}"
+    assert f"no-such-python was not found, so {fake} is used." in done.stdout
+    assert f"-c {folder}/versions.txt -e .[lab,test]" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("called: -m pytest tests --ignore=tests/browser")
+    again = subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True)
+    assert "pip install" not in again.stdout and "called: -m pytest tests" in again.stdout
 
 
 def test_make_help_names_every_target():

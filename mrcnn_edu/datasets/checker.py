@@ -274,7 +274,7 @@ def _mask_problem(mask: np.ndarray, box: np.ndarray | None) -> tuple[str, str] |
         return "the mask is empty", "remove the object, or draw its mask inside the image"
     if not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
         return f"values run from {mask.min():g} to {mask.max():g}, expected 0 and 1", "write 1 for every pixel inside"
-    if box is not None and box_misfit(tight, box):
+    if box is not None and box_misfit(tight.tolist(), box.tolist()):
         return f"the mask fills {numbers(tight)}, the box is {numbers(box)}", "recompute the box from the mask"
     return None
 

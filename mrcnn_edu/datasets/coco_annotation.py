@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
-from .coco_boxes import KEPT_IOU, area_fault, bbox_fault, overlap
-from .coco_outlines import SAID_OUTSIDE, extent, outline_fault, segmentation_fault
+from .coco_boxes import KEPT_IOU, area_fault, bbox_fault, corners, overlap
+from .coco_outlines import (
+    SAID_OUTSIDE,
+    outline_area,
+    outline_fault,
+    reach,
+    segmentation_fault,
+    share_outside,
+)
 from .coco_parse import is_finite, is_integer, is_number, to_rle
 from .faults import Fault, numbers, short
 
@@ -111,10 +117,10 @@ def _read_outline(sound: dict, image: dict, reading: Reading, fault, note) -> No
     """Compare outline, bbox and area, and fill in what the file leaves out or gives loosely."""
     height, width = image["height"], image["width"]
     reading.pixels = rle = to_rle(sound["segmentation"], height, width)
-    pixels = int(coco_mask.area(rle))
-    x, y, w, h = (float(value) for value in coco_mask.toBbox(rle))
-    tight = np.array([x, y, x + w, y + h])
-    whole, outline, outside = extent(sound["segmentation"], tight, pixels, height, width)
+    pixels, box = int(coco_mask.area(rle)), coco_mask.toBbox(rle).tolist()
+    tight, polygons = corners(box), sound["segmentation"] if isinstance(sound["segmentation"], list) else []
+    whole = reach(polygons) if polygons else tight
+    outside = share_outside(polygons, whole, height, width)
     problem = outline_fault(pixels, whole, outside, height, width)
     if problem and not (pixels == 0 and sound["iscrowd"]):
         return fault("segmentation", *problem)
@@ -124,16 +130,17 @@ def _read_outline(sound: dict, image: dict, reading: Reading, fault, note) -> No
         problem = bbox_fault(sound["bbox"], tight, whole, height, width)
         if problem:
             fault("bbox", *problem)
-        elif overlap(_corners(sound["bbox"]), tight) < KEPT_IOU:
+        elif overlap(corners(sound["bbox"]), tight) < KEPT_IOU:
             note("bbox", f"bbox {short(sound['bbox'])} differs a little from its outline in {numbers(tight)}", COMPUTED)
             sound["bbox"] = None
     if sound["area"] is not None and pixels:
-        problem = area_fault(sound["area"], pixels, outline, sound["bbox"] or [x, y, w, h], tight)
+        inside = outline_area(polygons) if abs(sound["area"] - pixels) > 0.1 * pixels and polygons else pixels
+        problem = area_fault(sound["area"], pixels, inside, sound["bbox"] or box, tight)
         if problem and problem[1]:
             note("area", problem[0], "it only counts where scores are given by size")
         elif problem:
             fault("area", problem[0], "recompute it from the outline, or leave area out")
-    sound["bbox"] = [x, y, w, h] if sound["bbox"] is None else sound["bbox"]
+    sound["bbox"] = box if sound["bbox"] is None else sound["bbox"]
     sound["area"] = float(pixels) if sound["area"] is None else sound["area"]
     return None
 
@@ -156,8 +163,3 @@ def number_fault(area: object) -> tuple[str, str] | None:
     if is_finite(area) and area >= 0:
         return None
     return f"area {short(area)} is no positive number", "write the outline's area in pixels, or leave area out"
-
-
-def _corners(bbox: list[float]) -> np.ndarray:
-    x, y, w, h = bbox
-    return np.array([x, y, x + w, y + h], np.float64)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .faults import numbers, short
+
+# A box x1, y1, x2, y2 in pixels. Plain floats: files hold a million boxes, and NumPy takes longer to begin than to end.
+Corners = tuple[float, float, float, float]
 
 # A box may overhang by a pixel (rounding) and be loose by two pixels or a tenth of its side (drawn by hand).
 OVERHANG, LOOSE_PIXELS, LOOSE_SHARE = 1.0, 2.0, 0.1
@@ -27,37 +28,30 @@ FIXES = {
 }
 
 
-def box_misfit(tight: np.ndarray, box: np.ndarray) -> bool:
-    """True if a box is no box of what lies in `tight`: an edge is off by more than rounding and a careless hand.
-
-    tight, box  (4,) xyxy, pixels
-    """
-    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
-    return bool((np.abs(tight - box) > np.maximum(LOOSE_PIXELS, LOOSE_SHARE * sides)).any())
+def box_misfit(tight: Corners, box: Corners) -> bool:
+    """True if a box is no box of what lies in `tight`: an edge is off by more than rounding and a careless hand."""
+    loose = [max(LOOSE_PIXELS, LOOSE_SHARE * (box[k + 2] - box[k])) for k in (0, 1)] * 2
+    return any(abs(edge - other) > most for edge, other, most in zip(box, tight, loose, strict=True))
 
 
-def bbox_fault(
-    bbox: list[float], tight: np.ndarray, whole: np.ndarray, height: int, width: int
-) -> tuple[str, str] | None:
+def bbox_fault(bbox: list[float], tight: Corners, whole: Corners, height: int, width: int) -> tuple[str, str] | None:
     """The problem and the fix of a bbox that contradicts its outline; None if it fits.
 
     bbox           x, y, width, height as the file has them, finite and positive
-    tight          (4,) xyxy, the pixels that the outline covers
-    whole          (4,) xyxy, the outline with what lies outside the picture
+    tight          of the pixels that the outline covers
+    whole          of the outline with what lies outside the picture
     height, width  of the picture
     """
-    x, y, w, h = bbox
-    plain = np.array([x, y, x + w, y + h], np.float64)
+    plain = corners(bbox)
     off = min(_off(plain, tight), _off(plain, whole))
     fits = not box_misfit(tight, plain) or not box_misfit(whole, plain)
     # Where the plain reading fits, another one has to be exact to be believed, and clearly better.
     if fits and (off <= 1 or overlap(plain, tight) >= KEPT_IOU):
         return None
-    readings = {kind: box for kind, box in _readings(x, y, w, h, height, width).items() if (box[2:] > box[:2]).all()}
-    kind = min(readings, key=lambda name: _off(readings[name], tight), default=None)
-    found = None if kind is None else readings[kind]
-    if found is not None and (_off(found, tight) + 1 <= off and _off(found, tight) <= 1 if fits else
-                              not box_misfit(tight, found)):  # fmt: skip
+    kind, found = min(_readings(bbox, height, width).items(), key=lambda reading: _off(reading[1], tight))
+    other_off = _off(found, tight)
+    meant = other_off <= min(1, off - 1) if fits else not box_misfit(tight, found)
+    if meant and found[2] > found[0] and found[3] > found[1]:
         return f"bbox {short(bbox)} gives {kind} of the outline in {numbers(tight)}", FIXES[kind]
     if fits:
         return None
@@ -67,54 +61,60 @@ def bbox_fault(
     )
 
 
-def area_fault(
-    area: float, pixels: int, outline: float, box: list[float], tight: np.ndarray
-) -> tuple[str, bool] | None:
+def area_fault(area: float, pixels: int, outline: float, bbox: list[float], tight: Corners) -> tuple[str, bool] | None:
     """The problem of an area that is not its outline's, and whether it is harmless; None if it fits.
 
     area     as the file has it, finite
     pixels   that the outline covers
     outline  area inside the polygons, pixels², what lies outside the picture included
-    box      the annotation's bbox x, y, width, height
-    tight    (4,) xyxy, the pixels that the outline covers
+    bbox     the annotation's x, y, width, height
+    tight    of the pixels that the outline covers
     """
-    sides = float(tight[2] - tight[0] + tight[3] - tight[1])
+    width, height = tight[2] - tight[0], tight[3] - tight[1]
     least, most = (of(pixels, outline) for of in (min, max))
-    if 0 < area and least / AREA_FACTOR - sides <= area <= most * AREA_FACTOR + sides:
+    if 0 < area and least / AREA_FACTOR - width - height <= area <= most * AREA_FACTOR + width + height:
         return None
-    problem = f"area {area:g} is far from the {pixels} pixels of the outline"
-    boxes = (box[2] * box[3], float(tight[2] - tight[0]) * float(tight[3] - tight[1]))
-    if any(abs(area - of_box) <= 0.01 * of_box + 1 for of_box in boxes) and area > 0:
+    of_boxes = (bbox[2] * bbox[3], width * height)
+    if area > 0 and any(abs(area - of_box) <= 0.01 * of_box + 1 for of_box in of_boxes):
         return f"area {area:g} is the box's, the outline covers {pixels} pixels", True
-    return problem, False
+    return f"area {area:g} is far from the {pixels} pixels of the outline", False
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,) xyxy with sides > 0."""
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    both = float(sides.clip(min=0).prod())
-    return both / float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - both)
+def corners(bbox: list[float]) -> Corners:
+    """The corners x1, y1, x2, y2 of a box x, y, width, height."""
+    x, y, w, h = bbox
+    return x, y, x + w, y + h
 
 
-def _off(box: np.ndarray, other: np.ndarray) -> float:
+def overlap(a: Corners, b: Corners) -> float:
+    """Intersection over union of two boxes with sides > 0."""
+    both = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def _off(box: Corners, other: Corners) -> float:
     """By how many pixels the worst edge differs."""
-    return float(np.abs(box - other).max())
+    return max(abs(a - b) for a, b in zip(box, other, strict=True))
 
 
-def _readings(x: float, y: float, w: float, h: float, height: int, width: int) -> dict[str, np.ndarray]:
-    """The box, xyxy in pixels, that the four numbers mean in each convention that people have used."""
-    corners, centre = (x, y, w, h), (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-    plain, scale = (x, y, x + w, y + h), np.array([width, height] * 2, np.float64)
+def _readings(bbox: list[float], height: int, width: int) -> dict[str, Corners]:
+    """The corners in pixels that the four numbers mean in each convention that people have used."""
+    x, y, w, h = bbox
+    plain, given, centred = corners(bbox), (x, y, w, h), (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
     found = {
-        "the corners x1, y1, x2, y2": np.array(corners),
-        "y, x, height, width": np.array([y, x, y + h, x + w]),
-        "the corners y1, x1, y2, x2": np.array([y, x, h, w]),
-        "x, y, height, width": np.array([x, y, x + h, y + w]),
-        "the centre, width and height": np.array(centre),
+        "the corners x1, y1, x2, y2": given,
+        "y, x, height, width": (y, x, y + h, x + w),
+        "the corners y1, x1, y2, x2": (y, x, h, w),
+        "x, y, height, width": (x, y, x + h, y + w),
+        "the centre, width and height": centred,
     }
-    if max(x, y, w, h) <= 1:
-        for kind, box in (("x, y, width, height", plain), ("corners", corners), ("centre, width, height", centre)):
-            found[f"normalised {kind}"] = np.array(box) * scale
-    elif max(x, y, w, h) <= 100:
-        found["per cent of the picture"] = np.array(plain) * scale / 100
+    if max(bbox) <= 1:
+        for kind, box in (("x, y, width, height", plain), ("corners", given), ("centre, width, height", centred)):
+            found[f"normalised {kind}"] = _scaled(box, width, height)
+    elif max(bbox) <= 100:
+        found["per cent of the picture"] = _scaled(plain, width / 100, height / 100)
     return found
+
+
+def _scaled(box: Corners, across: float, down: float) -> Corners:
+    return box[0] * across, box[1] * down, box[2] * across, box[3] * down

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .coco_boxes import OVERHANG
-from .coco_parse import is_finite, is_integer, is_number, rle_runs
+from .coco_boxes import OVERHANG, Corners
+from .coco_parse import all_finite, is_integer, is_number, rle_runs
 from .faults import numbers, short
 
 # An outline may reach out of its picture by up to half of its area: tools let people draw past the edge.
@@ -40,7 +40,7 @@ def segmentation_fault(segmentation: object, image: dict, box: object = None) ->
                 f"segmentation[{number}] needs an even count of at least 6 coordinates, has {size}",
                 "draw at least three points",
             )
-        if not all(is_finite(value) for value in polygon):
+        if not all_finite(polygon):
             return (
                 f"segmentation[{number}] holds a coordinate that is no finite number",
                 "write numbers, without quotes, in pixels",
@@ -88,36 +88,44 @@ def _rle_fault(rle: dict, image: dict) -> tuple[str, str] | None:
     return None
 
 
-def extent(
-    segmentation: list | dict, tight: np.ndarray, pixels: int, height: int, width: int
-) -> tuple[np.ndarray, float, float]:
-    """How far an outline reaches, what lies outside the picture included.
+def reach(polygons: list[list[float]]) -> Corners:
+    """The box of polygons, what lies outside the picture included."""
+    across = [value for polygon in polygons for value in polygon[::2]]
+    down = [value for polygon in polygons for value in polygon[1::2]]
+    return float(min(across)), float(min(down)), float(max(across)), float(max(down))
 
-    segmentation   of sound form
-    tight, pixels  the box (4,) xyxy and the number of the pixels that it covers
+
+def outline_area(polygons: list[list[float]]) -> float:
+    """The area inside polygons in pixels², what lies outside the picture included; parts that overlap count twice."""
+    return sum(_area(_points(polygon)) for polygon in polygons)
+
+
+def share_outside(polygons: list[list[float]], whole: Corners, height: int, width: int) -> float:
+    """The share of the polygons' area that lies outside the picture.
+
+    whole          their box
     height, width  of the picture
-    returns        its box (4,) xyxy, its area in pixels², and the share of that area outside the picture
     """
-    if isinstance(segmentation, dict):
-        return tight, float(pixels), 0.0
-    parts = [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
-    points = np.concatenate(parts)
-    whole = np.concatenate([points.min(axis=0), points.max(axis=0)])
-    area = sum(_area(part) for part in parts)
-    if area == 0 or not _leaves(whole, height, width):
-        return whole, area, 0.0
-    return whole, area, 1 - sum(_area(_clipped(part, height, width)) for part in parts) / area
+    area = outline_area(polygons) if leaves(whole, height, width) else 0
+    if area == 0:
+        return 0.0
+    return 1 - sum(_area(_clipped(_points(polygon), height, width)) for polygon in polygons) / area
 
 
-def outline_fault(pixels: int, whole: np.ndarray, outside: float, height: int, width: int) -> tuple[str, str] | None:
+def leaves(whole: Corners, height: int, width: int) -> bool:
+    """True if a box reaches out of the picture by more than rounding explains."""
+    return min(whole) < -OVERHANG or whole[2] > width + OVERHANG or whole[3] > height + OVERHANG
+
+
+def outline_fault(pixels: int, whole: Corners, outside: float, height: int, width: int) -> tuple[str, str] | None:
     """Problem and fix of an outline of sound form that the picture does not hold; None if it does.
 
     pixels         that it covers
-    whole          (4,) xyxy, its box, what lies outside the picture included
+    whole          its box, what lies outside the picture included
     outside        share of its area outside the picture
     height, width  of the picture
     """
-    if pixels == 0 and _leaves(whole, height, width):
+    if pixels == 0 and leaves(whole, height, width):
         return f"the outline in {numbers(whole)} lies outside the picture of {width} × {height}", DRAW_HERE
     if pixels == 0:
         return "the mask is empty: the outline covers no pixel", "draw it around the object, or remove the annotation"
@@ -127,8 +135,8 @@ def outline_fault(pixels: int, whole: np.ndarray, outside: float, height: int, w
     return None
 
 
-def _leaves(whole: np.ndarray, height: int, width: int) -> bool:
-    return bool(whole.min() < -OVERHANG or whole[2] > width + OVERHANG or whole[3] > height + OVERHANG)
+def _points(polygon: list[float]) -> np.ndarray:
+    return np.asarray(polygon, np.float64).reshape(-1, 2)
 
 
 def _area(points: np.ndarray) -> float:

@@ -65,13 +65,15 @@ def read_sized(
                 picture = shrink_bytes(picture, size)
             pixels = pixel_values(picture, path, how)
             warn_of_more_pages(file, path)
+    except (ImageFileError, MemoryError, Warning):
+        raise
     except UnidentifiedImageError:
         raise ImageFileError(_no_image(path)) from None
     except Image.DecompressionBombError as error:
         raise ImageFileError(f"{path}: too large to open ({error}); reduce the picture first") from None
     except PermissionError:
         raise PermissionError(f"{path}: this file may not be read; change its permissions") from None
-    except (OSError, SyntaxError, EOFError) as error:
+    except Exception as error:  # each of Pillow's formats has its own classes for damage, and they change
         raise ImageFileError(f"{path}: the image is truncated or damaged ({error}); fetch or save it again") from None
     return shrink(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), size), full
 

@@ -145,7 +145,7 @@ def download(
             pooch.retrieve(
                 base_url + name, f"sha256:{files[name]}", fname=target.name, path=target.parent, downloader=fetch
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # pooch and what it downloads with have classes of their own
             raise OSError(
                 f"{base_url}{name} could not be fetched to {target} ({error}); connect to a network and call again "
                 f"(files already here are kept), or let {DATA_VARIABLE} name a folder that holds fruits_nuts/"

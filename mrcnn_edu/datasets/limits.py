@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..model.anchors import cell_anchors
+from ..model.images import resized_size
+
 
 class Sizes:
     """Counts objects a picture and their sizes, as a model with `config` sees them.
@@ -13,7 +16,7 @@ class Sizes:
 
     def __init__(self, config=None):
         self.config = config
-        self.per_image: list[int] = []
+        self.counts: list[int] = []
         self.sides: list[np.ndarray] = []
 
     def add(self, boxes: np.ndarray, height: int, width: int) -> None:
@@ -24,57 +27,73 @@ class Sizes:
         """
         if self.config is None:
             return
-        self.per_image.append(len(boxes))
-        # The smallest of the sizes that training draws from: there small objects are smallest.
-        shorter = min(self.config.min_size)
-        scale = min(shorter / min(height, width), self.config.max_size / max(height, width))
-        sides = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])) * scale  # (N,)
-        self.sides.append(sides.astype(np.float32))
+        self.counts.append(len(boxes))
+        new_height, new_width = resized_size((height, width), self.config.min_size[-1], self.config.max_size)
+        scale = np.array([new_width / width, new_height / height])
+        self.sides.append(((boxes[:, 2:] - boxes[:, :2]) * scale).astype(np.float32))  # (N, 2)
 
     def notes(self) -> list[str]:
         """One line for each limit that the objects reach; empty where they keep within all."""
-        if self.config is None or not sum(self.per_image):
+        config = self.config
+        if config is None or not sum(self.counts):
             return []
-        counts, sides = np.array(self.per_image), np.concatenate(self.sides)
-        anchors = sorted({size for level in self.config.anchor_sizes for size in level})
-        return [
-            note
-            for note in (
-                self._too_many(counts, self.config.box_detections_per_img, "detections", "box_detections_per_img"),
-                self._too_many(counts, self.config.rpn_post_nms_top_n_test, "proposals", "rpn_post_nms_top_n_test"),
-                self._too_small(sides, anchors[0]),
-                self._too_large(sides, anchors[-1]),
+        notes = []
+        for name, what in (
+            ("box_detections_per_img", "objects that the model finds in a picture"),
+            ("rpn_post_nms_top_n_test", "regions of a picture that the model looks at"),
+        ):
+            notes += limit_note(np.array(self.counts), name, getattr(config, name), what)
+        widths, heights = np.concatenate(self.sides).T
+        return notes + size_notes(config, widths, heights)
+
+
+def limit_note(counts: np.ndarray, name: str, limit: int, what: str) -> list[str]:
+    """The line on pictures that hold more than a model or an evaluation takes of one; no line if none does.
+
+    counts  (B,) objects of each picture
+    name    of the setting that limits them
+    limit   its value
+    what    it limits, in words
+    """
+    over = counts[counts > limit]
+    if not len(over):
+        return []
+    missed, total = int((over - limit).sum()), int(counts.sum())
+    return [
+        f"{len(over)} of {len(counts)} pictures hold more than {limit} objects (up to {counts.max()}), and "
+        f"`{name}={limit}` limits the {what}: at least {missed} of {total} objects are missed, so that "
+        f"{1 - missed / total:.1%} of them can be found at most; `{name}={counts.max()}` lifts it"
+    ]
+
+
+def size_notes(config, widths: np.ndarray, heights: np.ndarray) -> list[str]:
+    """Lines on objects that no anchor fits: with each, concentric, the IoU is below `rpn_bg_iou_thresh`, under which
+    an anchor is taught to be background.
+
+    widths, heights  (N,) of boxes at the model's scale, pixels
+    """
+    anchors = np.concatenate([cell_anchors(sizes, config.anchor_ratios).numpy() for sizes in config.anchor_sizes])
+    anchor_widths, anchor_heights = anchors[:, 2] - anchors[:, 0], anchors[:, 3] - anchors[:, 1]  # (A,) of all levels
+    areas, anchor_areas, best = widths * heights, anchor_widths * anchor_heights, np.zeros(len(widths))
+    for width, height, area in zip(anchor_widths, anchor_heights, anchor_areas, strict=True):
+        both = np.minimum(widths, width) * np.minimum(heights, height)
+        best = np.maximum(best, both / np.maximum(areas + area - both, 1e-9))
+    misfit = best < config.rpn_bg_iou_thresh
+    sizes = ", ".join(str(size) for level in config.anchor_sizes for size in level)
+    small, large = misfit & (areas < anchor_areas.min()), misfit & (areas > anchor_areas.max())
+    scale = f"`min_size` than {config.min_size[-1]}, or training with other `anchor_sizes`, lifts it"
+    kinds = (
+        (small, "small", -areas, f"a larger {scale}"),
+        (large, "large", areas, f"a smaller {scale}"),
+        (misfit & ~small & ~large, "thin", -best, "a model with other `anchor_ratios` lifts it"),
+    )
+    notes = []
+    for which, word, badness, fix in kinds:
+        if which.any():
+            worst = np.flatnonzero(which)[badness[which].argmax()]
+            notes.append(
+                f"{which.sum()} of {len(areas)} objects are too {word} for every anchor (IoU below "
+                f"{config.rpn_bg_iou_thresh:g}): at the model's scale one has {widths[worst]:.1f} × "
+                f"{heights[worst]:.1f} pixels, and the anchors are for sides of {sizes}; {fix}"
             )
-            if note
-        ]
-
-    def _too_many(self, counts: np.ndarray, limit: int, what: str, setting: str) -> str:
-        above = counts > limit
-        if not above.any():
-            return ""
-        reached = np.minimum(counts, limit).sum() / counts.sum()
-        return (
-            f"{above.sum()} images hold more objects than the {limit} {what} of the model (up to {counts.max()}): "
-            f"at most {reached:.1%} of all objects can be found; raise `{setting}`"
-        )
-
-    def _too_small(self, sides: np.ndarray, smallest: int) -> str:
-        # Half as wide and high is an IoU of 0.25: below 0.3 an anchor counts as background.
-        small = sides < smallest / 2
-        if not small.any():
-            return ""
-        return (
-            f"{small.sum()} of {len(sides)} objects are narrower than {smallest / 2:g} pixels in the model (down to "
-            f"{sides.min():.1f}), its smallest anchor is {smallest}: raise `min_size` and `max_size`, or lower "
-            "`anchor_sizes`"
-        )
-
-    def _too_large(self, sides: np.ndarray, largest: int) -> str:
-        large = sides > 2 * largest
-        if not large.any():
-            return ""
-        return (
-            f"{large.sum()} of {len(sides)} objects are wider than {2 * largest} pixels in the model (up to "
-            f"{sides.max():.1f}), its largest anchor is {largest}: lower `min_size` and `max_size`, or raise "
-            "`anchor_sizes`"
-        )
+    return notes

@@ -15,20 +15,28 @@ from torchvision.transforms.v2 import functional
 from .targets import Sample, Target, boxes_from_masks
 
 
+class Augmentation(v2.Compose):
+    """What `train_transforms` gives: the steps in order, and in `options` the arguments that they were made from."""
+
+    def __init__(self, steps: list[nn.Module], options: dict):
+        super().__init__(steps)
+        self.options = options
+
+
 def train_transforms(
     flip: bool = True,
-    flip_vertical: bool = True,
+    flip_vertical: bool = False,
     transpose: bool = False,
     degrees: float = 0.0,
     zoom: tuple[float, float] = (0.75, 1.4),
     colour: float = 0.3,
     grey: float = 0.0,
     least_visible: float = 0.3,
-) -> v2.Compose:
+) -> Augmentation:
     """Random views of a sample; boxes are recomputed from the masks, objects cut to slivers are dropped.
 
     flip           mirror left and right, half of the time
-    flip_vertical  mirror top and bottom, half of the time
+    flip_vertical  mirror top and bottom, half of the time; for what is seen from above, not for what stands upright
     transpose      swap rows and columns, half of the time; with both flips, all quarter turns. It changes the size
                    of images that are not square, and so pads batches
     degrees        rotate by an angle from -degrees … degrees
@@ -37,7 +45,11 @@ def train_transforms(
     grey           probability of a grey image
     least_visible  an object of which less than this share stays in view is dropped
     returns        a transform that takes and gives (image, target); every random number comes from torch's generator
+    raises         ValueError naming the argument that is out of range
     """
+    options = {"flip": flip, "flip_vertical": flip_vertical, "transpose": transpose, "degrees": degrees,
+               "zoom": tuple(zoom), "colour": colour, "grey": grey, "least_visible": least_visible}  # fmt: skip
+    _check_options(options)
     steps: list[nn.Module] = [MeasureAreas()]
     if flip:
         steps.append(v2.RandomHorizontalFlip())
@@ -53,7 +65,17 @@ def train_transforms(
         steps.append(v2.ColorJitter(colour, colour, colour))
     if grey:
         steps.append(v2.RandomGrayscale(grey))
-    return v2.Compose([*steps, BoxesFromMasks(least_visible)])
+    return Augmentation([*steps, BoxesFromMasks(least_visible)], options)
+
+
+NO_AUGMENTATION = {"flip": False, "flip_vertical": False, "transpose": False, "degrees": 0.0, "zoom": (1.0, 1.0),
+                   "colour": 0.0, "grey": 0.0}  # fmt: skip
+
+
+def _check_options(options: dict) -> None:
+    for name, most in (("degrees", 180.0), ("colour", 1.0), ("grey", 1.0), ("least_visible", 1.0)):
+        if not 0 <= options[name] <= most:
+            raise ValueError(f"train_transforms: {name} must lie between 0 and {most:g}, not {options[name]!r}")
 
 
 def mask_areas(masks: Tensor) -> Tensor:

@@ -12,11 +12,13 @@ import os
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 
 from mrcnn_edu.exercises import progress as record
+from mrcnn_edu.exercises.crash import advice, is_unwritten, where
 
 TOLERANCE = 1e-5
 
@@ -184,14 +186,19 @@ def check(task: Exercise, attempt: Callable) -> Verdict:
             got, wanted = call(attempt, inputs), call(task.reference, inputs)
             if not same(got, wanted):
                 return verdict("wrong", f"{difference(inputs, got, wanted)}{HANDED_ON} hint({task.name!r}) helps.")
-        if task.gradients is not None and not gradient_flows(attempt, task.gradients):
-            return verdict("wrong", NO_GRADIENT + HANDED_ON)
+        if task.gradients is not None:
+            inputs = task.gradients
+            if not gradient_flows(attempt, inputs):
+                return verdict("wrong", NO_GRADIENT + HANDED_ON)
     except Exception as error:  # whatever the reader's code raises belongs in the verdict
-        # torch raises this one too, with words: for the mean of a bool tensor, for example.
-        if isinstance(error, NotImplementedError) and not str(error):
+        if is_unwritten(error, attempt):
             return verdict("empty", f"{task.task}{HANDED_ON} hint({task.name!r}) helps.")
-        what = f"{type(error).__name__}: {str(error).rstrip('.')}. {advice(error)}{where(error, attempt)}"
-        return verdict("crashed", f"{what} It was called with {brief(inputs)}.{HANDED_ON}")
+        what = ": ".join(filter(None, (type(error).__name__, str(error).rstrip("."))))
+        helpful = advice(partial(call, attempt, inputs))
+        return verdict(
+            "crashed",
+            f"{what}. {helpful}{where(error, attempt)} It was called with {brief(inputs)}.{HANDED_ON}",
+        )
     return verdict("right", f"Checked: {task.checked}.")
 
 
@@ -238,11 +245,20 @@ def same(got, wanted) -> bool:
         return isinstance(got, list | tuple) and len(got) == len(wanted) and all(map(same, got, wanted))
     if isinstance(wanted, str) or isinstance(got, str | dict):
         return isinstance(got, str) and got == wanted
-    try:
-        got, wanted = np.asarray(got, dtype=float), np.asarray(wanted, dtype=float)
-    except (TypeError, ValueError):
+    got, wanted = numbers(got), numbers(wanted)
+    if got is None or wanted is None or got.shape != wanted.shape:
         return False
-    return got.shape == wanted.shape and bool(np.allclose(got, wanted, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True))
+    return bool(np.allclose(got, wanted, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True))
+
+
+def numbers(value) -> np.ndarray | None:
+    """The numbers of a tensor, array, list or plain number; None for what is none of these."""
+    try:
+        if isinstance(value, torch.Tensor):
+            value = value.detach().double()  # numpy knows neither gradients nor bfloat16
+        return np.asarray(value, dtype=float)
+    except Exception:  # whatever the libraries raise for an answer that holds no numbers
+        return None
 
 
 def difference(inputs: tuple, got, wanted) -> str:
@@ -281,33 +297,6 @@ def brief(value) -> str:
     if isinstance(value, tuple) and any(isinstance(v, torch.Tensor) for v in value):
         return "(" + ", ".join(map(brief, value)) + ("," if len(value) == 1 else "") + ")"
     return textwrap.shorten(repr(value), 160, placeholder="…")
-
-
-# What torch says, and what a reader has to do about it.
-ADVICE = (
-    ("torch.return_types", "x.max(dim=…) gives two tensors: take .values or .indices. "),
-    (
-        "out of bounds for dimension 0 with size 0",
-        "Here a tensor has no entries, because the picture has no object: nothing can be taken from it by number. ",
-    ),
-    ("Got: Bool", "True and False have no mean: turn them into numbers with .float() first. "),
-    ("Boolean value of Tensor", "if, and, or ask for one answer; for whole tensors there are &, | and torch.where. "),
-)
-
-
-def advice(error: Exception) -> str:
-    """What to do about an error whose own words do not say it; empty for all others."""
-    return next((words for piece, words in ADVICE if piece in str(error)), "")
-
-
-def where(error: Exception, attempt: Callable) -> str:
-    """The line of the reader's function that the error came from."""
-    trace, line = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code is getattr(attempt, "__code__", None):
-            line = trace.tb_lineno - attempt.__code__.co_firstlineno + 1
-        trace = trace.tb_next
-    return f"It happened in line {line} of {attempt.__name__}." if line else "Look at the function's arguments."
 
 
 def show(thing) -> None:

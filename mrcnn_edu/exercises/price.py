@@ -3,16 +3,17 @@
 import html
 import io
 import math
+import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 
 import torch
 
 from mrcnn_edu.datasets import load_dataset
-from mrcnn_edu.mistakes import TRAINING_PARTS, swapped, switched_on
+from mrcnn_edu.mistakes import TRAINING_PARTS, Swap, swapped, switched_on
 from mrcnn_edu.model import load_weights
 from mrcnn_edu.training.coco_scores import average_precision
 from mrcnn_edu.training.evaluation import coco_results
@@ -130,6 +131,22 @@ def small(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
+# A swap and a seed act on the whole process: what is computed beside them would be wrong, and be remembered.
+_turn = threading.RLock()
+
+
+def remembered(function: Callable) -> Callable:
+    """The function, computed once for each of its arguments; it waits until nothing else is being priced."""
+    known = cache(function)
+
+    @wraps(function)
+    def call(*arguments):
+        with _turn:
+            return known(*arguments)
+
+    return call
+
+
 class _OutOfPatience(Exception):
     pass
 
@@ -142,9 +159,14 @@ def price(part: str, function: Callable, scenes: int = SCENES) -> Price:
     scenes    fewer count where the function takes too long
     raises    ValueError for a part that does not exist; RuntimeError while a mistake is switched on
     """
-    swap = swapped(part, guarded(function, time.perf_counter() + PATIENCE))
-    if switched_on():
-        raise RuntimeError(f"{switched_on()[0].title} is on: switch it off before a function is priced")
+    with _turn:
+        swap = swapped(part, guarded(function, time.perf_counter() + PATIENCE))
+        if switched_on():
+            raise RuntimeError(f"{switched_on()[0].title} is on: switch it off before a function is priced")
+        return _priced(part, swap, scenes)
+
+
+def _priced(part: str, swap: Swap, scenes: int) -> Price:
     run = losses_of if part in TRAINING_PARTS else detections_of
     found, error = [], None
     # What the function prints it has printed in the checks already.
@@ -181,13 +203,13 @@ def copied(value):
     return value.clone() if isinstance(value, torch.Tensor) else value
 
 
-@cache
+@remembered
 def lesson_model():
     """The trained model of the lessons, loaded once."""
     return load_weights("lesson")
 
 
-@cache
+@remembered
 def scenes_of(first: int, scenes: int) -> tuple[list, list]:
     """The images and targets of one call."""
     dataset = load_dataset("shapes", split="val")
@@ -205,25 +227,25 @@ def losses_of(first: int, scenes: int, seed: int = SEED) -> dict[str, float]:
     """The five losses of the images of one call, with the same random draws each time."""
     # Loading draws random numbers too, so it comes before the seed.
     model, (images, targets) = lesson_model(), scenes_of(first, scenes)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with _turn, torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + first)
         losses = model.loss(images, targets)
     return {name: value.item() for name, value in losses.items()}
 
 
-@cache
+@remembered
 def sound_detections(first: int, scenes: int) -> list[dict]:
     """The same with the model as it is, kept for the next function."""
     return detections_of(first, scenes)
 
 
-@cache
+@remembered
 def sound_losses(first: int, scenes: int, seed: int) -> dict[str, float]:
     """The same with the model as it is, kept for the next function."""
     return losses_of(first, scenes, seed)
 
 
-@cache
+@remembered
 def truth_of(scenes: int) -> dict:
     """The annotations of the scenes in COCO format."""
     return load_dataset("shapes", split="val", length=scenes).coco()

@@ -10,6 +10,7 @@ from mrcnn_edu.explorers.anchors_state import Picture, State, describe
 from mrcnn_edu.explorers.anchors_threshold import Threshold
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.model.config import Config, preset
 
@@ -41,7 +42,7 @@ class Anchors(Explorer):
             raise ValueError('Anchors needs a picture and a data set: Anchors({"mine": (image, boxes)}, {"all": data})')
         self.config = config or preset("lesson")
         self.pictures, self.datasets = dict(pictures), dict(datasets)
-        self._seen, self._found = {}, {}
+        self._seen, self._read, self._found = Memory(), Memory(), Memory(REMEMBERED)
         sizes, ratios = self.config.anchor_sizes, dict(RATIOS)
         given = next((name for name, values in ratios.items() if values == self.config.anchor_ratios), None)
         if given is None:
@@ -77,38 +78,31 @@ class Anchors(Explorer):
     def seen(self) -> Picture:
         """The chosen picture as the model sees it; made once."""
         name = self.picture.value
-        if name not in self._seen:
-            image, boxes = self.pictures[name]
-            self._seen[name] = Picture.of(image, boxes, self.config)
-        return self._seen[name]
+        return self._seen.get(name, lambda: Picture.of(*self.pictures[name], self.config))
 
     @property
     def boxes_of_data(self) -> BoxSet:
         """The boxes of the chosen data set; read once."""
         name = self.data.value
-        if not isinstance(self.datasets[name], BoxSet):
-            self.datasets[name] = BoxSet.of(self.datasets[name], self.config)
-        return self.datasets[name]
+        samples = self.datasets[name]
+        return samples if isinstance(samples, BoxSet) else self._read.get(name, lambda: BoxSet.of(samples, self.config))
 
     def best(self, anchors: AnchorSet) -> Best:
         """The best anchor of each box of the chosen data set."""
         key = self.data.value, anchors
-        if key not in self._found:
-            if len(self._found) >= REMEMBERED:
-                self._found.pop(next(iter(self._found)))
-            self._found[key] = best_anchors(self.boxes_of_data, anchors)
-        return self._found[key]
+        return self._found.get(key, lambda: best_anchors(self.boxes_of_data, anchors))
 
     def add(self, name: str, image: torch.Tensor, boxes=None) -> None:
         """Add a picture to the list and show it; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
         self.pictures[name] = image, boxes
-        self._seen.pop(name, None)
+        self._seen.forget(lambda key: key == name)
         self.offer("picture", name)
 
     def measure(self, name: str, samples) -> None:
         """Add a data set (or a BoxSet) to the list and measure the recall on it."""
         self.datasets[name] = samples
-        self._found = {key: best for key, best in self._found.items() if key[0] != name}
+        self._read.forget(lambda key: key == name)
+        self._found.forget(lambda key: key[0] == name)
         self.offer("data", name)
 
     @property

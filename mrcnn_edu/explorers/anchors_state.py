@@ -7,6 +7,7 @@ from PIL import Image
 
 from mrcnn_edu.explorers.anchors_marks import photograph, scaled, wide_window
 from mrcnn_edu.explorers.anchors_recall import AnchorSet, Best, BoxSet, as_the_model_sees, recall
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import Window
 from mrcnn_edu.explorers.words import counted
 
@@ -24,7 +25,7 @@ class Picture:
     padded: tuple[int, int]
     window: Window
     known: bool  # whether anyone said where the objects are
-    cache: dict = field(default_factory=dict)
+    cache: Memory = field(default_factory=Memory)
 
     @classmethod
     def of(cls, image, boxes, config) -> "Picture":
@@ -36,9 +37,7 @@ class Picture:
 
     def drawn(self) -> Image.Image:
         """The photo as large as it stands on the card, a little paled; made once."""
-        if "photo" not in self.cache:
-            self.cache["photo"] = scaled(self.photo, self.window, self.size, 0.18)
-        return self.cache["photo"]
+        return self.cache.get("photo", lambda: scaled(self.photo, self.window, self.size, 0.18))
 
 
 @dataclass(frozen=True)

@@ -30,16 +30,17 @@ class Threshold(Number):
     def settle(self) -> None:
         """Take the value that the box shows, where it was refused and is right by now; without calling `on_change`."""
         if self.message.value:
-            with self._unheard(), suppress(ValueError):
+            with self.lock, self._unheard(), suppress(ValueError):
                 self.set(self.box.value)
 
     def sweep(self, *steps):
         return [value for value in super().sweep(*steps) if not self.refuse(round(value, 4))]
 
     def _slid(self, change) -> None:
-        shown = self._at(change["new"])
-        if not self._writes and self.refuse(shown):
-            self._show(shown)
-            self._tell(self.refuse(shown))
-        else:
-            super()._slid(change)
+        with self.lock:
+            shown = self._at(change["new"])
+            if not self._writes and self.refuse(shown):
+                self._show(shown)
+                self._tell(self.refuse(shown))
+            else:
+                super()._slid(change)

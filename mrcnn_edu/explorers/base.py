@@ -1,6 +1,7 @@
 """What every explorer shares: controls around one picture that is drawn with the package's real code."""
 
 import base64
+import functools
 import html
 import threading
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ class Explorer:
     A subclass sets `name`, `width`, `height` (CSS pixels) and `caption`, makes its controls in `__init__`, ends it with
     `self.start(*controls)`, and implements `draw`; and `describe`, `clicked`, `pressed`, `boxes` with `dragged`, and
     `hovered` with `hover = True`, where it needs them.
+
+    Any thread may call it: what reads or changes its state does so alone, one after the other.
     """
 
     name = "Explorer"
@@ -28,11 +31,16 @@ class Explorer:
     hover = False
     unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
 
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        for name in {"draw", "describe"} & vars(cls).keys():
+            setattr(cls, name, _alone(vars(cls)[name]))
+
     def start(self, *controls) -> None:
         """Make the widgets from the controls and draw the opening picture."""
         self.controls = {control.name: control for control in controls}
         self._state = threading.RLock()
-        self._drawing = threading.Lock()
+        self._drawing, self._counting = threading.Lock(), threading.Lock()
         self._wanted = self._drawn = self._answered = self._held = 0
         self._steps = [0, 0]
         self.dragging = False
@@ -44,6 +52,7 @@ class Explorer:
         self.messages = widgets.VBox([control.message for control in controls])
         for control in controls:
             control.on_change = lambda value, control=control: self._changed(control.name, value)
+            control.lock = self._state
         rows = self.rows()
         for row in rows:
             if isinstance(row, widgets.HBox):
@@ -101,7 +110,7 @@ class Explorer:
 
         raises   KeyError for an unknown control, ValueError for a value it does not take
         """
-        with self.together():
+        with self._state, self.together():
             for name, value in values.items():
                 self._find(name).set(value)
         return self
@@ -111,18 +120,19 @@ class Explorer:
 
         raises   KeyError for an unknown control
         """
-        choice = self._find(control)
-        choice.add(option)
-        if choice.value == option:
-            self._changed(control, option)
-        self.set(**{control: option})
+        with self._state:
+            choice = self._find(control)
+            choice.add(option)
+            if choice.value == option:
+                self._changed(control, option)
+            self.set(**{control: option})
 
     def hold(self, **values) -> None:
         """Give controls new values, each brought to the nearest one that its control takes, with one picture for all.
 
         raises   KeyError for an unknown control
         """
-        with self.together():
+        with self._state, self.together():
             for name, value in values.items():
                 control = self._find(name)
                 control.set(control.nearest(value))
@@ -134,7 +144,7 @@ class Explorer:
 
     @contextmanager
     def together(self):
-        """Within it no picture is drawn; one is drawn at its end if any was wanted."""
+        """Within it no picture is drawn; one is drawn at its end if any was wanted. The state must be held."""
         before = self._wanted
         self._held += 1
         try:
@@ -147,7 +157,8 @@ class Explorer:
     def redraw(self) -> None:
         """Draw the newest state. A wish that comes while a picture is being drawn is met once, after it: what lay
         between is dropped."""
-        self._wanted += 1
+        with self._counting:
+            self._wanted += 1
         self._draw_newest()
 
     def _draw_newest(self) -> None:
@@ -182,8 +193,8 @@ class Explorer:
 
     def snapshot(self, **values) -> bytes:
         """The present picture as PNG bytes, after setting `values`."""
-        self.set(**values)
         with self._state:
+            self.set(**values)
             return self._paint_boxes(self.draw()).still()
 
     def sweep(self):
@@ -202,7 +213,7 @@ class Explorer:
 
     def _event(self, event: dict) -> None:
         kind = event.get("kind")
-        with self.together(), self._state:
+        with self._state, self.together():
             self._answered = event.get("count", self._answered)
             if kind == "click":
                 self.clicked(event["x"], event["y"])
@@ -222,13 +233,25 @@ class Explorer:
                 self.pressed(forth if step > 0 else back, shift)
 
     def _pointer(self, x: float | None = None, y: float | None = None) -> None:
-        with self.together(), self._state:
+        with self._state, self.together():
             self.hovered(x, y)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         """The live widget, and the still that stands for it where no kernel runs."""
-        words = f"{self.name}. {self.describe()}"
-        still = base64.b64encode(self.snapshot()).decode()
+        with self._state:  # words and picture are of one state
+            words = f"{self.name}. {self.describe()}"
+            still = base64.b64encode(self.snapshot()).decode()
         return bundle(self.view, **{"image/png": still, "text/plain": words}), {
             "image/png": {"width": self.width, "alt": words}
         }
+
+
+def _alone(method):
+    """The method, called with the explorer's state held."""
+
+    @functools.wraps(method)
+    def call(self, *arguments):
+        with self._state:
+            return method(self, *arguments)
+
+    return call

@@ -6,6 +6,7 @@ a box for the keyboard; a value that is not one turns the box red and a line und
 
 import html
 import math
+import threading
 from contextlib import contextmanager
 
 import ipywidgets as widgets
@@ -20,12 +21,14 @@ class Control:
     """One control. `on_change` is called with the new value after each change, by hand or by `set`.
 
     widget   what the hand moves; `message` is a line that says what is wrong, empty most of the time
+    lock     held while the value changes and `on_change` runs; an explorer gives all its controls the same, so that no
+             thread sees one control's new value before the others have followed it
     """
 
     def __init__(self, name: str, label: str):
         self.name, self.label = name, label
         self.on_change = lambda value: None
-        self.message = widgets.HTML("")
+        self.message, self.lock = widgets.HTML(""), threading.RLock()
 
     def set(self, value) -> None:
         """Give the control a value; raises ValueError saying which values it takes."""
@@ -34,6 +37,21 @@ class Control:
     def nearest(self, value):
         """The value nearest to this one that the control takes."""
         return value
+
+    @property
+    def value(self):
+        """What the control holds now; of a number, typed or set, it need not be on a step."""
+        return self._value
+
+    def follow_widget(self) -> None:
+        """Take over the widget's value, now and whenever it changes."""
+        self._value = self.widget.value
+        self.widget.observe(self._followed, "value")
+
+    def _followed(self, change) -> None:
+        with self.lock:
+            self._value = change["new"]
+            self.on_change(self._value)
 
 
 class Choice(Control):
@@ -50,25 +68,22 @@ class Choice(Control):
             style={"description_width": "initial"},
             layout=widgets.Layout(width=width),
         )
-        self.widget.observe(lambda change: self.on_change(change["new"]), "value")
-
-    @property
-    def value(self):
-        """What the control holds now."""
-        return self.widget.value
+        self.follow_widget()
 
     def set(self, value) -> None:
         if value not in self.options:
             raise ValueError(f"{self.name} is one of {', '.join(map(repr, self.options))}, not {value!r}")
-        self.widget.value = value
+        with self.lock:
+            self.widget.value = value
 
     def add(self, option) -> None:
         """One more option; the chosen one stays chosen."""
-        chosen = self.value
-        if option not in self.options:
-            self.options.append(option)
-            self.widget.options = tuple(self.options)
-            self.widget.value = chosen
+        with self.lock:
+            chosen = self.value
+            if option not in self.options:
+                self.options.append(option)
+                self.widget.options = tuple(self.options)
+                self.widget.value = chosen
 
     def sweep(self):
         """The values that a sweep visits, both ends among them."""
@@ -83,17 +98,13 @@ class Toggle(Control):
         self.widget = widgets.Checkbox(
             value=value, description=label, indent=False, layout=widgets.Layout(width="auto", min_width="70px")
         )
-        self.widget.observe(lambda change: self.on_change(change["new"]), "value")
-
-    @property
-    def value(self) -> bool:
-        """What the control holds now."""
-        return self.widget.value
+        self.follow_widget()
 
     def set(self, value) -> None:
         if not isinstance(value, bool):
             raise ValueError(f"{self.name} is True or False, not {value!r}")
-        self.widget.value = value
+        with self.lock:
+            self.widget.value = value
 
     def sweep(self):
         """The values that a sweep visits."""
@@ -127,11 +138,6 @@ class Number(Control):
         self.slider.observe(self._slid, "value")
         self.box.observe(self._typed, "value")
 
-    @property
-    def value(self):
-        """What the control holds now; typed or set, it need not be on a step."""
-        return self._value
-
     def set(self, value) -> None:
         try:
             number = self.kind(value)
@@ -146,7 +152,7 @@ class Number(Control):
 
     def hush(self, value) -> None:
         """`set`, without calling `on_change`."""
-        with self._unheard():
+        with self.lock, self._unheard():
             self.set(value)
 
     def limit(self, low, high) -> None:
@@ -154,7 +160,7 @@ class Number(Control):
         least, most = math.floor(self._steps(low)), math.ceil(self._steps(high))
         self.low, self.high = low, high
         # In one message: between two the browser would bring the value inside the bounds by itself, and say so.
-        with self._unheard(), self.slider.hold_sync():
+        with self.lock, self._unheard(), self.slider.hold_sync():
             self.slider.min, self.slider.max = min(least, self.slider.min), max(most, self.slider.max)
             self._hold(min(max(self._value, low), high))
             self.slider.min, self.slider.max = least, most
@@ -179,11 +185,12 @@ class Number(Control):
 
     def _hold(self, value) -> None:
         """Take a right value and show it."""
-        before, self._value = self._value, value
-        self._tell("")
-        self._show(value)
-        if value != before:
-            self.on_change(value)
+        with self.lock:
+            before, self._value = self._value, value
+            self._tell("")
+            self._show(value)
+            if value != before:
+                self.on_change(value)
 
     def _show(self, value) -> None:
         """Bring slider and box to a value."""
@@ -195,16 +202,18 @@ class Number(Control):
             self._writes = False
 
     def _slid(self, change) -> None:
-        if not self._writes:
-            self._hold(self._at(change["new"]))
+        with self.lock:
+            if not self._writes:
+                self._hold(self._at(change["new"]))
 
     def _typed(self, change) -> None:
-        if self._writes:  # what the slider wrote may be rounded, and must not move it
-            return
-        try:
-            self.set(change["new"].strip())
-        except ValueError as error:
-            self._tell(str(error))
+        with self.lock:
+            if self._writes:  # what the slider wrote may be rounded, and must not move it
+                return
+            try:
+                self.set(change["new"].strip())
+            except ValueError as error:
+                self._tell(str(error))
 
     @contextmanager
     def _unheard(self):

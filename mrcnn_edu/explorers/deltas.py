@@ -11,6 +11,7 @@ from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.deltas_backdrop import FRAME, HEIGHT, WIDTH
 from mrcnn_edu.explorers.deltas_words import NAMES, State, describe
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import SCALE, Sheet, Window
 from mrcnn_edu.figures import PALETTE, as_array
 from mrcnn_edu.model.anchors import cell_anchors
@@ -71,7 +72,7 @@ class Deltas(Explorer):
             anchors = beside(torch.as_tensor(boxes, dtype=torch.float32)[0])
         self.photo = Image.fromarray((as_array(image) * 255).round().astype(np.uint8))
         self.objects, self.anchors = (torch.as_tensor(part, dtype=torch.float32) for part in (boxes, anchors))
-        self._pieces = {}
+        self._pieces = Memory()
         names = [f"{x2 - x1:.0f} × {y2 - y1:.0f}" for x1, y1, x2, y2 in self.anchors.tolist()]
         self._anchor_of = {f"{n + 1}: {name}": n for n, name in enumerate(names)}
         self.anchor_choice = Choice("anchor", "Anchor", list(self._anchor_of), width="180px")
@@ -119,13 +120,15 @@ class Deltas(Explorer):
         return Window(FRAME, (*corner, corner[0] + side, corner[1] + side))
 
     def _piece(self, window: Window) -> Image.Image:
-        if self.scale not in self._pieces:
+        def make() -> Image.Image:
             size = tuple(round(v * SCALE) for v in FRAME[2:])
-            place = tuple(v / self.scale for v in window.piece)
+            place = tuple(v / scale for v in window.piece)
             smooth = Image.Resampling.BICUBIC
             piece = self.photo.transform(size, Image.Transform.EXTENT, place, smooth, fillcolor="#FFFFFF")
-            self._pieces[self.scale] = Image.blend(piece, Image.new("RGB", size, "white"), 0.15)
-        return self._pieces[self.scale]
+            return Image.blend(piece, Image.new("RGB", size, "white"), 0.15)
+
+        scale = self.scale
+        return self._pieces.get(scale, make)
 
     def rows(self) -> list:
         for control in self.controls.values():

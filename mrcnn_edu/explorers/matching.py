@@ -8,6 +8,7 @@ from mrcnn_edu.explorers.anchors_threshold import Threshold
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.matching_state import Ground, Matches, State, describe, opening_anchor, opening_level
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.model.config import Config, preset
 
@@ -39,7 +40,7 @@ class Matching(Explorer):
             raise ValueError('Matching needs a picture: Matching({"mine": (image, boxes)})')
         self.config = config or preset("lesson")
         self.pictures = dict(pictures)
-        self._grounds, self._matches = {}, {}
+        self._grounds, self._matches = Memory(), Memory(REMEMBERED)
         self._over, self._middle, self._last = None, (0.0, 0.0), None
         settings = self.config
         count = settings.rpn_batch_size_per_image
@@ -69,28 +70,21 @@ class Matching(Explorer):
     def ground(self) -> Ground:
         """The chosen picture as the model sees it, with its anchors; made once."""
         name = self.picture.value
-        if name not in self._grounds:
-            image, boxes = self.pictures[name]
-            self._grounds[name] = Ground.of(image, boxes, self.config)
-        return self._grounds[name]
+        return self._grounds.get(name, lambda: Ground.of(*self.pictures[name], self.config))
 
     @property
     def matches(self) -> Matches:
         """All anchors of the chosen picture, matched and sampled as the controls say."""
         settings = self.high.value, self.low.value, self.forced.value, self.count.value
         key = self.picture.value, *settings, self.seed.value
-        if key not in self._matches:
-            if len(self._matches) >= REMEMBERED:
-                self._matches.pop(next(iter(self._matches)))
-            fraction = self.config.rpn_positive_fraction
-            self._matches[key] = Matches.of(self.ground, *settings, fraction, self.seed.value)
-        return self._matches[key]
+        fraction = self.config.rpn_positive_fraction
+        return self._matches.get(key, lambda: Matches.of(self.ground, *settings, fraction, key[-1]))
 
     def add(self, name: str, image: torch.Tensor, boxes=None) -> None:
         """Add a picture to the list and show it; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
         self.pictures[name] = image, boxes
-        self._grounds.pop(name, None)
-        self._matches = {key: kept for key, kept in self._matches.items() if key[0] != name}
+        self._grounds.forget(lambda key: key == name)
+        self._matches.forget(lambda key: key[0] == name)
         self.offer("picture", name)
 
     def set(self, **values) -> "Matching":

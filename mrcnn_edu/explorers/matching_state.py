@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mrcnn_edu.explorers.anchors_recall import AnchorSet, as_the_model_sees
 from mrcnn_edu.explorers.anchors_state import written
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.walk import level_name
 from mrcnn_edu.explorers.words import counted
 from mrcnn_edu.model.boxes import box_iou
@@ -36,7 +37,8 @@ class Ground:
     known: bool
     anchors: AnchorSet
     levels: list[Tensor]
-    cache: dict = field(default_factory=dict)
+    cache: Memory = field(default_factory=Memory)  # the photo, for good
+    views: Memory = field(default_factory=lambda: Memory(1))  # what lies under the marks of the last view
 
     @classmethod
     def of(cls, image: Tensor, boxes, config) -> "Ground":

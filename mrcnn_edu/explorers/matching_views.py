@@ -102,26 +102,30 @@ def backdrop(sheet: Sheet, state: State) -> None:
     """The photo in its padding, pale and grey so that colours mean labels only, and all marks as
     negative ones; made once for each view."""
     key = state.window, state.level
-    if state.ground.cache.get("view") != key:
-        under = Sheet(*sheet.size)
-        flat(under, (FRAME[0], FRAME[1], FRAME[0] + FRAME[2], FRAME[1] + FRAME[3]), "#F3F5F7")
-        flat(under, clipped(state.window.place((0, 0, *state.ground.padded[::-1]))), "#DDE3E8")
-        x1, y1, x2, y2 = (max(v, 0) for v in state.window.piece)
-        x2, y2 = min(x2, state.ground.size[1]), min(y2, state.ground.size[0])
-        if x1 < x2 and y1 < y2:
-            place = [round(v * SCALE) for v in state.window.place((x1, y1, x2, y2))]
-            if "photo" not in state.ground.cache:
-                grey = photograph(state.ground.image).convert("L")
-                state.ground.cache["photo"] = Image.blend(grey, Image.new("L", grey.size, 255), 0.5)
-            photo = state.ground.cache["photo"]
-            sx, sy = photo.width / state.ground.size[1], photo.height / state.ground.size[0]
-            kind = Image.Resampling.BICUBIC if min(photo.size) > 8 else Image.Resampling.NEAREST
-            size = max(place[2] - place[0], 1), max(place[3] - place[1], 1)
-            part = photo.resize(size, kind, (x1 * sx, y1 * sy, x2 * sx, y2 * sy))
-            under.image.paste(part.convert("RGB"), place[:2])
-        set_ground(under, layout_of(state), forms(state))
-        state.ground.cache |= {"view": key, "under": under.image}
-    sheet.image.paste(state.ground.cache["under"])
+    sheet.image.paste(state.ground.views.get(key, lambda: _under(sheet.size, state)))
+
+
+def _under(size: tuple, state: State) -> Image.Image:
+    under = Sheet(*size)
+    flat(under, (FRAME[0], FRAME[1], FRAME[0] + FRAME[2], FRAME[1] + FRAME[3]), "#F3F5F7")
+    flat(under, clipped(state.window.place((0, 0, *state.ground.padded[::-1]))), "#DDE3E8")
+    x1, y1, x2, y2 = (max(v, 0) for v in state.window.piece)
+    x2, y2 = min(x2, state.ground.size[1]), min(y2, state.ground.size[0])
+    if x1 < x2 and y1 < y2:
+        place = [round(v * SCALE) for v in state.window.place((x1, y1, x2, y2))]
+        photo = state.ground.cache.get("photo", lambda: _pale(state.ground.image))
+        sx, sy = photo.width / state.ground.size[1], photo.height / state.ground.size[0]
+        kind = Image.Resampling.BICUBIC if min(photo.size) > 8 else Image.Resampling.NEAREST
+        size = max(place[2] - place[0], 1), max(place[3] - place[1], 1)
+        part = photo.resize(size, kind, (x1 * sx, y1 * sy, x2 * sx, y2 * sy))
+        under.image.paste(part.convert("RGB"), place[:2])
+    set_ground(under, layout_of(state), forms(state))
+    return under.image
+
+
+def _pale(image) -> Image.Image:
+    grey = photograph(image).convert("L")
+    return Image.blend(grey, Image.new("L", grey.size, 255), 0.5)
 
 
 def clipped(box) -> tuple[float, float, float, float]:

@@ -6,6 +6,7 @@ import torch
 from mrcnn_edu.explorers import peel_views
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.explorers.peel_views import STAGES, Scene
 
@@ -30,7 +31,7 @@ class Peel(Explorer):
         if not images:
             raise ValueError('Peel needs at least one picture: Peel(model, {"my photo": image})')
         self.model, self.images, self.score = model, dict(images), score
-        self._scenes = {}
+        self._scenes = Memory()
         self.picture = Choice("picture", "Picture", self.images, width="200px")
         self.stage = Choice("stage", "Stage", STAGES, stage, ordered=True, width="370px")
         self.instance = Number("instance", "Instance", 1, max(len(self.scene.walks), 1), width="200px")
@@ -41,9 +42,7 @@ class Peel(Explorer):
     def scene(self) -> Scene:
         """The model's run on the chosen picture; made once."""
         name = self.picture.value
-        if name not in self._scenes:
-            self._scenes[name] = Scene.run(self.model, self.images[name], self.score)
-        return self._scenes[name]
+        return self._scenes.get(name, lambda: Scene.run(self.model, self.images[name], self.score))
 
     @property
     def walk(self):
@@ -53,7 +52,7 @@ class Peel(Explorer):
     def add(self, name: str, image: torch.Tensor) -> None:
         """Add a picture to the list and show it."""
         self.images[name] = image
-        self._scenes.pop(name, None)
+        self._scenes.forget(lambda key: key == name)
         self.offer("picture", name)
 
     def rows(self) -> list:

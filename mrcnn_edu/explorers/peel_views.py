@@ -8,6 +8,7 @@ from PIL import Image
 
 from mrcnn_edu.explorers import peel_panel
 from mrcnn_edu.explorers.keys import Mark, dot, key, stroke
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, heat, mix
 from mrcnn_edu.explorers.walk import Level, Walk, levels, walk_back
 from mrcnn_edu.explorers.words import counted
@@ -40,7 +41,7 @@ class Scene:
     walks: list[Walk]
     masks: list  # (soft mask cut to its box, its corner) in pixels of the given image
     window: Window
-    cache: dict = field(default_factory=dict)
+    cache: Memory = field(default_factory=Memory)
 
     @classmethod
     def run(cls, model, image: torch.Tensor, score: float) -> "Scene":
@@ -79,12 +80,14 @@ class Scene:
 
     def feature_strength(self, level: int) -> np.ndarray:
         """(h, w): mean of |value| over the channels of one level, for the part that the picture covers."""
-        if ("features", level) not in self.cache:
+
+        def make() -> np.ndarray:
             features = list(self.stages.features.values())[level][0]
             rows = -(-self.size[0] // self.pyramid[level].stride[0])
             columns = -(-self.size[1] // self.pyramid[level].stride[1])
-            self.cache["features", level] = features.abs().mean(0)[:rows, :columns].float().numpy()
-        return self.cache["features", level]
+            return features.abs().mean(0)[:rows, :columns].float().numpy()
+
+        return self.cache.get(("features", level), make)
 
 
 def cut(mask: np.ndarray, box) -> tuple[np.ndarray, tuple[int, int]]:
@@ -173,11 +176,13 @@ def describe(scene: Scene, stage: int, instance: int) -> str:
 
 def photo(sheet: Sheet, scene: Scene, fade: float = 0.0) -> None:
     """The picture, blended with white by the share `fade`."""
-    if fade not in scene.cache:
+
+    def make() -> Image.Image:
         _, _, width, height = (round(v * SCALE) for v in scene.window.frame)
         picture = scene.photo.resize((width, height), Image.Resampling.BICUBIC)
-        scene.cache[fade] = Image.blend(picture, Image.new("RGB", picture.size, "white"), fade)
-    sheet.picture(scene.cache[fade], scene.window.frame)
+        return Image.blend(picture, Image.new("RGB", picture.size, "white"), fade)
+
+    sheet.picture(scene.cache.get(fade, make), scene.window.frame)
 
 
 def view_pixels(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:

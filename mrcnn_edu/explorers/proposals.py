@@ -8,6 +8,7 @@ from PIL import Image
 from mrcnn_edu.explorers import proposals_panel, proposals_picture
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.explorers.proposals_record import Run
 from mrcnn_edu.explorers.proposals_view import SHOW, View, finding, title
@@ -39,7 +40,7 @@ class Proposals(Explorer):
         if not images:
             raise ValueError('Proposals needs at least one picture: Proposals(model, {"my photo": image})')
         self.model, self.images, self.truths = model, dict(images), dict(truths or {})
-        self._runs, self._caches, self._view, self.selected = {}, {}, None, None
+        self._runs, self._caches, self._views, self.selected = Memory(), Memory(), Memory(1), None
         config = model.config
         before, after = config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test
         self.picture = Choice("picture", "Picture", self.images, width="190px")
@@ -57,25 +58,25 @@ class Proposals(Explorer):
     def run(self) -> Run:
         """The model's run on the chosen picture, brought in line with the settings."""
         name = self.picture.value
-        if name not in self._runs:
-            self._runs[name] = Run(self.model, self.images[name], self.truths.get(name))
-        return self._runs[name].update(self.score.value, self.top_before.value, self.top_after.value, self.iou.value)
+        run = self._runs.get(name, lambda: Run(self.model, self.images[name], self.truths.get(name)))
+        return run.update(self.score.value, self.top_before.value, self.top_after.value, self.iou.value)
 
     @property
     def view_now(self) -> View:
         """The present state, ready to draw."""
         run = self.run
         key = self.picture.value, run.settings, self.step.value, self.show.value, self.selected
-        if self._view is None or self._view[0] != key:
-            self._view = key, View(run, self._photo(), *key[2:])
-        return self._view[1]
+        return self._views.get(key, lambda: View(run, self._photo(key[0]), *key[2:]))
 
-    def _photo(self) -> Image.Image:
-        cache = self._caches.setdefault(self.picture.value, {})
-        if "image" not in cache:
-            pixels = (as_array(self.images[self.picture.value]) * 255).round().astype(np.uint8)
-            cache["image"] = Image.fromarray(pixels)
-        return cache["image"]
+    def _photo(self, name: str) -> Image.Image:
+        def make() -> Image.Image:
+            return Image.fromarray((as_array(self.images[name]) * 255).round().astype(np.uint8))
+
+        return self._cache(name).get("image", make)
+
+    def _cache(self, name: str) -> Memory:
+        """What was made for one picture and does not change with the step."""
+        return self._caches.get(name, Memory)
 
     def add(self, name: str, image: torch.Tensor, boxes: torch.Tensor | None = None) -> None:
         """Add a picture to the list and show it.
@@ -84,9 +85,9 @@ class Proposals(Explorer):
         boxes  (G, 4) true boxes in its pixels, if they are known
         """
         self.images[name], self.truths[name] = image, boxes
-        self._runs.pop(name, None)
-        self._caches.pop(name, None)
-        self._view = None
+        for memory in (self._runs, self._caches):
+            memory.forget(lambda key: key == name)
+        self._views.forget(lambda key: True)
         self.offer("picture", name)
 
     def rows(self) -> list:
@@ -112,7 +113,7 @@ class Proposals(Explorer):
         sheet, view = Sheet(self.width, self.height), self.view_now
         sheet.text(16, 12, title(view), 16, "bold")
         sheet.paragraph(16, 36, 520, finding(view), 12, fill=PALETTE["faint"])
-        cache = self._caches[self.picture.value]
+        cache = self._cache(self.picture.value)
         proposals_picture.draw(sheet, view, cache)
         proposals_panel.draw(sheet, view, cache)
         return sheet

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn_edu.explorers.keys import stroke
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import SCALE, Sheet
 from mrcnn_edu.explorers.proposals_picture import STRONG, UNTOUCHED, cross, magnifier
 from mrcnn_edu.explorers.proposals_view import FOUND, View, compare, probability
@@ -21,7 +22,7 @@ PIECES = {"funnel": (FUNNEL - 2, 446), "curve": (RECALL[1] - 8, HEIGHT)}  # uppe
 CURVES = ((FOUND, PALETTE["ground truth"]), (0.7, STRONG))  # the IoUs at which recall is told
 
 
-def draw(sheet: Sheet, view: View, cache: dict) -> None:
+def draw(sheet: Sheet, view: View, cache: Memory) -> None:
     """The right column, and the IoU scale under the picture; `cache` keeps what does not change with the step."""
     sheet.text(LEFT, 66, heading(view), 13, "bold")
     if view.chosen is None:
@@ -32,9 +33,8 @@ def draw(sheet: Sheet, view: View, cache: dict) -> None:
         iou_scale(sheet, view)
     here = None if view.chosen is None else int(view.run.candidates.level[view.chosen])
     for name, part, key in (("funnel", funnel, here), ("curve", curve, None)):
-        if cache.get(name, (None,))[0] != (key, view.run.settings):
-            cache[name] = (key, view.run.settings), piece(part, view)
-        sheet.image.paste(cache[name][1], (round(LEFT * SCALE), round(PIECES[name][0] * SCALE)))
+        kept = cache.get(name, lambda: Memory(1)).get((key, view.run.settings), lambda part=part: piece(part, view))
+        sheet.image.paste(kept, (round(LEFT * SCALE), round(PIECES[name][0] * SCALE)))
     recall(sheet, view)
 
 

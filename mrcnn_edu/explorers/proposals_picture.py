@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from mrcnn_edu.explorers.keys import Mark, frame, key, stroke
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import DASHES, SCALE, Sheet, Window, mix
 from mrcnn_edu.explorers.proposals_view import FOUND, FRAME, MAGNIFIER, MOST_FALLEN, MOST_WAITING, View, probability
 from mrcnn_edu.figures import PALETTE
@@ -20,7 +21,7 @@ FAINT_DASH = (1.4, 4)  # of kept boxes that the RPN hardly calls objects: they a
 STRONG = "#B36B00"  # the proposal colour, darker: the box that is chosen now
 
 
-def draw(sheet: Sheet, view: View, cache: dict) -> None:
+def draw(sheet: Sheet, view: View, cache: Memory) -> None:
     """The picture with everything that `view` shows; `cache` keeps what does not change with the step."""
     picture(sheet, view, cache)
     if not view.calm:
@@ -33,16 +34,18 @@ def draw(sheet: Sheet, view: View, cache: dict) -> None:
     legend(sheet, view)
 
 
-def faded(view: View, cache: dict) -> Image.Image:
+def faded(view: View, cache: Memory) -> Image.Image:
     """The photo, paler, at the size it has on the card."""
-    if "photo" not in cache:
+
+    def make() -> Image.Image:
         size = tuple(max(round(v * SCALE), 1) for v in view.window.frame[2:])
         photo = view.photo.resize(size, Image.Resampling.BICUBIC)
-        cache["photo"] = Image.blend(photo, Image.new("RGB", size, "white"), FADE)
-    return cache["photo"]
+        return Image.blend(photo, Image.new("RGB", size, "white"), FADE)
+
+    return cache.get("photo", make)
 
 
-def picture(sheet: Sheet, view: View, cache: dict) -> None:
+def picture(sheet: Sheet, view: View, cache: Memory) -> None:
     """The photo and the boxes of earlier and later steps."""
     sheet.picture(faded(view, cache), view.window.frame)
     boxes, window = view.run.boxes, view.window
@@ -131,15 +134,14 @@ def truths(sheet: Sheet, view: View) -> None:
             sheet.tag(place[0], y, "missed", PALETTE["ground truth"])
 
 
-def magnifier(sheet: Sheet, view: View, cache: dict) -> None:
+def magnifier(sheet: Sheet, view: View, cache: Memory) -> None:
     """The chosen box and its competitors, larger."""
-    if "pale" not in cache:
-        cache["pale"] = Image.blend(view.photo, Image.new("RGB", view.photo.size, "white"), FADE)
+    pale = cache.get("pale", lambda: Image.blend(view.photo, Image.new("RGB", view.photo.size, "white"), FADE))
     window = view.magnified()
     sx, sy = view.scale
     x1, y1, x2, y2 = window.piece
     pixels = (round(MAGNIFIER[2] * SCALE), round(MAGNIFIER[3] * SCALE))
-    piece = cache["pale"].transform(
+    piece = pale.transform(
         pixels,
         Image.Transform.EXTENT,
         (x1 / sx, y1 / sy, x2 / sx, y2 / sy),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.walk import levels
 from mrcnn_edu.model.boxes import box_iou, clip_boxes, decode, grouped_nms, large_enough, resize_boxes
 from mrcnn_edu.model.rpn import MIN_SIDE
@@ -132,12 +133,10 @@ class Run:
         self.size, original = self.stages.image_sizes[0], self.stages.original_sizes[0]
         self.levels = levels(self.stages)
         self.truth = None if truth is None else resize_boxes(truth.float().reshape(-1, 4), original, self.size)
-        self._parts = {}
+        self._parts = Memory()
 
     def _part(self, name: str, key, make):
-        if name not in self._parts or self._parts[name][0] != key:
-            self._parts[name] = key, make()
-        return self._parts[name][1]
+        return self._parts.get(name, lambda: Memory(1)).get(key, make)
 
     def update(self, score: float, top_before: int, top_after: int, iou: float) -> "Run":
         """Bring everything in line with the settings.

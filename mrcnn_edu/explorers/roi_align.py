@@ -7,6 +7,7 @@ from mrcnn_edu.explorers import roi_align_grid
 from mrcnn_edu.explorers import roi_align_views as views
 from mrcnn_edu.explorers.base import Explorer
 from mrcnn_edu.explorers.controls import Choice, Number, Toggle
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.explorers.paint import Sheet
 from mrcnn_edu.explorers.roi_align_reading import Reading, RoIScene
 from mrcnn_edu.figures import PALETTE
@@ -37,8 +38,8 @@ class RoIAlign(Explorer):
         if not images:
             raise ValueError('RoIAlign needs at least one picture: RoIAlign(model, {"my photo": image})')
         self.model, self.images, self.masks = model, dict(images), dict(masks or {})
-        self._scenes = {}
-        self._corner = self._level = self._asked = None
+        self._scenes, self._readings = Memory(), Memory(1)
+        self._corner = self._level = None
         levels = [f"P{2 + n}" for n in range(len(model.config.strides))]
         self.picture = Choice("picture", "Picture", self.images, width="190px")
         self.level = Choice("level", "Level", ["by size", *levels], width="140px")
@@ -57,12 +58,9 @@ class RoIAlign(Explorer):
     def scene(self) -> RoIScene:
         """The model's run on the chosen picture; made once."""
         name = self.picture.value
-        if name not in self._scenes:
-            masks = self.masks.get(name)
-            self._scenes[name] = RoIScene(
-                self.model, self.images[name], None if masks is None else torch.as_tensor(masks).bool()
-            )
-        return self._scenes[name]
+        masks = self.masks.get(name)
+        masks = None if masks is None else torch.as_tensor(masks).bool()
+        return self._scenes.get(name, lambda: RoIScene(self.model, self.images[name], masks))
 
     @property
     def roi(self) -> torch.Tensor:
@@ -75,12 +73,12 @@ class RoIAlign(Explorer):
         chosen = self.level.value
         roi, channel, bins = tuple(side.value for side in self.sides), self.channel.value, self.bins.value
         asked = (self.picture.value, roi, chosen, channel, bins, SAMPLES[self.samples.value], self.aligned.value)
-        if (asked, self.dragging) != self._asked:
-            self._asked = asked, self.dragging
-            if not self.dragging or self._level is None:
-                self._level = self.scene.level_of(self.roi) if chosen == "by size" else int(chosen[1:]) - 2
-            self._reading = Reading(self.scene, self.roi, self._level, *asked[3:])
-        return self._reading
+        return self._readings.get((asked, self.dragging), lambda: self._read(chosen, *asked[3:]))
+
+    def _read(self, chosen: str, *settings) -> Reading:
+        if not self.dragging or self._level is None:
+            self._level = self.scene.level_of(self.roi) if chosen == "by size" else int(chosen[1:]) - 2
+        return Reading(self.scene, self.roi, self._level, *settings)
 
     @property
     def chosen_bin(self) -> tuple[int, int]:
@@ -91,8 +89,8 @@ class RoIAlign(Explorer):
         """Add a picture to the list and show it."""
         self.images[name] = image
         self.masks.pop(name, None)
-        self._scenes.pop(name, None)
-        self._asked = None
+        self._scenes.forget(lambda key: key == name)
+        self._readings.forget(lambda key: True)
         self.offer("picture", name)
 
     def rows(self) -> list:

@@ -85,15 +85,17 @@ def grid(sheet: Sheet, reading: Reading, window: Window, chosen, low: float, hig
 def ground(reading: Reading, window: Window, low: float, high: float) -> Image.Image:
     """The cells in their colours. While the region moves over the same piece of the map they stay as they are."""
     key = (reading.level, reading.channel, window)
-    if key not in reading.scene.grounds:
-        layer = Sheet(*window.frame[2:], "#EEF1F4")
-        left, top, right, bottom = shown(reading, window)
-        x1, y1, x2, y2 = window.place((left, top, right, bottom))
-        colours = pale(heat(reading.map[top:bottom, left:right].numpy(), low, high))
-        layer.picture(colours, (x1, y1, x2 - x1, y2 - y1), smooth=False)
-        cell_lines(layer, reading, window)
-        reading.scene.grounds = {key: layer.image}
-    return reading.scene.grounds[key]
+    return reading.scene.grounds.get(key, lambda: _ground(reading, window, low, high))
+
+
+def _ground(reading: Reading, window: Window, low: float, high: float) -> Image.Image:
+    layer = Sheet(*window.frame[2:], "#EEF1F4")
+    left, top, right, bottom = shown(reading, window)
+    x1, y1, x2, y2 = window.place((left, top, right, bottom))
+    colours = pale(heat(reading.map[top:bottom, left:right].numpy(), low, high))
+    layer.picture(colours, (x1, y1, x2 - x1, y2 - y1), smooth=False)
+    cell_lines(layer, reading, window)
+    return layer.image
 
 
 def shown(reading: Reading, window: Window) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ import torchvision
 from PIL import Image
 from torch import Tensor
 
+from mrcnn_edu.explorers.memory import Memory
 from mrcnn_edu.figures import as_array
 from mrcnn_edu.model.boxes import box_iou, resize_boxes
 from mrcnn_edu.model.detect import paste_masks
@@ -36,8 +37,8 @@ class RoIScene:
         self.levels = [stages.features[str(level)].float() for level in range(len(self.model.config.strides))]
         self.size = stages.image_sizes[0]
         self.detections = stages.detection_boxes[0]
-        self.drawn = {}  # of the last region: the masks do not depend on channel and bins
-        self.grounds = {}  # of the last piece of a map: its cells do not depend on the region
+        self.drawn = Memory(1)  # of the last region: the masks do not depend on channel and bins
+        self.grounds = Memory(1)  # of the last piece of a map: its cells do not depend on the region
         self.photo = Image.fromarray((as_array(self.image) * 255).round().astype(np.uint8))
 
     def level_of(self, roi: Tensor) -> int:
@@ -213,9 +214,7 @@ class Reading:
     def masks(self) -> tuple[int, Tensor, Tensor]:
         """The class, and its mask (M, M) from features read by RoIAlign and by RoIPool."""
         key = (*self.roi.tolist(), self.level, self.samples, self.aligned)
-        if key not in self.scene.drawn:
-            self.scene.drawn = {key: self._masks()}
-        return self.scene.drawn[key]
+        return self.scene.drawn.get(key, self._masks)
 
     def _masks(self) -> tuple[int, Tensor, Tensor]:
         side = self.scene.model.config.mask_pool_size

@@ -1,5 +1,6 @@
 """The grid of anchors that proposals start from."""
 
+import threading
 from collections import OrderedDict
 
 import torch
@@ -54,6 +55,7 @@ class Anchors:
         self.sizes, self.ratios = sizes, ratios
         self.base = [cell_anchors(level_sizes, ratios) for level_sizes in sizes]  # each (A, 4)
         self._grids: OrderedDict = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, image_size: tuple[int, int], grids: list[tuple[int, int]], device) -> list[Tensor]:
         """The anchors of each level.
@@ -66,15 +68,28 @@ class Anchors:
         returns     one (h·w·A, 4) a level, xyxy, pixels
         """
         key = (tuple(image_size), tuple(tuple(grid) for grid in grids), str(device))
-        if key not in self._grids:
-            self._grids[key] = [
-                grid_anchors(base.to(device), grid, stride)
-                for base, grid, stride in zip(self.base, grids, strides(image_size, grids), strict=True)
-            ]
-            if len(self._grids) > CACHED_GRIDS:
+        with self._lock:
+            found = self._grids.get(key)
+        # Two threads may both make the same grid; neither waits for the other.
+        levels = found if found is not None else self._make(image_size, grids, device)
+        with self._lock:
+            self._grids[key] = levels
+            self._grids.move_to_end(key)
+            while len(self._grids) > CACHED_GRIDS:
                 self._grids.popitem(last=False)
-        self._grids.move_to_end(key)
-        return self._grids[key]
+        return levels
+
+    def _make(self, image_size: tuple[int, int], grids: list[tuple[int, int]], device) -> list[Tensor]:
+        return [
+            grid_anchors(base.to(device), grid, stride)
+            for base, grid, stride in zip(self.base, grids, strides(image_size, grids), strict=True)
+        ]
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_grids": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
 
 def strides(image_size: tuple[int, int], grids: list[tuple[int, int]]) -> list[tuple[int, int]]:

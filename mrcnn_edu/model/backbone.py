@@ -2,17 +2,15 @@
 
 from collections import OrderedDict
 
-import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.models.resnet import BasicBlock
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 from mrcnn_edu.model.config import BODY_WIDTHS, Config
-
-# The smallest positive number of half precision: a variance that underflowed to 0 there was at most this.
-HALF_TINY = 6e-8
+from mrcnn_edu.model.folding import FOLDED, conv_norm_relu, convolve, fold_blocks
+from mrcnn_edu.model.settings import Refusing, step
 
 
 class LessonBody(nn.Module):
@@ -45,7 +43,7 @@ class LessonBody(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-class Body(nn.ModuleDict):
+class Body(Refusing, nn.ModuleDict):
     """A ResNet without its classifier; gives the last feature map of each stage.
 
     Where a normalisation's statistics are fixed (frozen, or in evaluation mode), its scale is folded into the
@@ -53,92 +51,41 @@ class Body(nn.ModuleDict):
     exact while training too, because the scale is a buffer. `fold = False` runs the layers one by one.
     """
 
+    REFUSED = {"return_layers": "every stage gives its last map, as the pyramid needs it"}
+
     def __init__(self, resnet: nn.Module, num_stages: int):
         stages = [f"layer{i}" for i in range(1, num_stages + 1)]
         super().__init__({name: getattr(resnet, name) for name in ("conv1", "bn1", "relu", "maxpool", *stages)})
         self.stages = stages
+        fold_blocks(self)
         self.fold = True
+
+    @property
+    def fold(self) -> bool:
+        """Whether fixed normalisations are folded into the convolutions before them."""
+        return self._fold
+
+    @fold.setter
+    def fold(self, fold: bool) -> None:
+        self._fold = fold
+        for block in self.modules():
+            if isinstance(block, tuple(FOLDED.values())):
+                block.fold = fold
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """
         x        (B, 3, H, W)
         returns  one (B, C, h, w) a stage, at strides 4, 8, 16, …
         """
-        x = self["maxpool"](self._conv(x, self["conv1"], self["bn1"], relu=True))
+        x = self["maxpool"](convolve(x, self["conv1"], self["bn1"], self["relu"], self.fold))
         maps = []
         for stage in self.stages:
-            for block in self[stage]:
-                x = self._block(x, block)
+            x = self[stage](x)
             maps.append(x)
         return maps
 
-    def _conv(self, x: Tensor, conv: nn.Conv2d, norm: nn.Module, relu: bool) -> Tensor:
-        fixed = isinstance(norm, FrozenBatchNorm2d) or not norm.training
-        if self.fold and fixed:
-            x = folded_conv(x, conv, norm)
-        else:
-            x = norm(conv(x))
-        return F.relu_(x) if relu else x
 
-    def _block(self, x: Tensor, block: nn.Module) -> Tensor:
-        if block.downsample is None:
-            shortcut = x
-        else:
-            shortcut = self._conv(x, block.downsample[0], block.downsample[1], relu=False)
-        if isinstance(block, Bottleneck):
-            x = self._conv(x, block.conv1, block.bn1, relu=True)
-            x = self._conv(x, block.conv2, block.bn2, relu=True)
-            x = self._conv(x, block.conv3, block.bn3, relu=False)
-        else:
-            x = self._conv(x, block.conv1, block.bn1, relu=True)
-            x = self._conv(x, block.conv2, block.bn2, relu=False)
-        return F.relu_(x + shortcut)
-
-
-def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """What a normalisation with fixed statistics does to each channel: x·scale + shift.
-
-    scale = γ / √(σ² + ε)        shift = β - μ·scale
-
-    Computed in float32: with ε = 0 a small variance in half precision is 0, and its root's inverse infinite. It stays
-    0 in a float32 model that was loaded from half-precision weights.
-
-    returns  (C,) and (C,) float32
-    source   Ioffe and Szegedy 2015, algorithm 2
-    """
-    variance = norm.running_var.float() + norm.eps  # (C,)
-    variance = torch.where(variance > 0, variance, HALF_TINY)  # (C,)
-    scale = norm.weight.float() * variance.rsqrt()  # (C,)
-    return scale, norm.bias.float() - norm.running_mean.float() * scale
-
-
-def folded_conv(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
-    """norm(conv(x)) as one convolution, for a normalisation with fixed statistics.
-
-    x        (B, C, H, W)
-    returns  (B, C', h, w)
-    """
-    scale, shift = scale_and_shift(norm)
-    weight = (conv.weight * scale[:, None, None, None]).to(conv.weight.dtype)
-    if conv.bias is not None:
-        shift = shift + conv.bias * scale
-    shift = shift.to(conv.weight.dtype)
-    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
-
-
-def conv_norm_relu(layer: nn.Sequential, x: Tensor, fold: bool = True) -> Tensor:
-    """Run a convolution with its optional normalisation and ReLU, folded where the statistics are fixed.
-
-    x        (B, C, H, W)
-    """
-    norm = layer[1] if len(layer) > 1 and not isinstance(layer[1], nn.ReLU) else None
-    if norm is None or not fold or norm.training:
-        return layer(x)
-    x = folded_conv(x, layer[0], norm)
-    return F.relu_(x) if isinstance(layer[-1], nn.ReLU) else x
-
-
-class FeaturePyramid(nn.Module):
+class FeaturePyramid(Refusing):
     """Each level gets the detail of its own stage and the meaning of all deeper ones.
 
     P_l = conv3×3(conv1×1(C_l) + upsample(inner_{l+1}))
@@ -148,6 +95,13 @@ class FeaturePyramid(nn.Module):
 
     source   Lin et al. 2017, section 3
     """
+
+    REFUSED = {
+        "extra_blocks": "the one level more is a max-pool in `forward`",
+        **dict.fromkeys(
+            ("get_result_from_inner_blocks", "get_result_from_layer_blocks"), step("FeaturePyramid.forward")
+        ),
+    }
 
     def __init__(self, in_channels: list[int], channels: int, norm):
         super().__init__()

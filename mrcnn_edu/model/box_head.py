@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from mrcnn_edu.model.backbone import conv_norm_relu
 from mrcnn_edu.model.config import Config
+from mrcnn_edu.model.folding import conv_norm_relu, untouched, without_inplace
 
 
 class TwoMLPHead(nn.Module):
@@ -28,13 +28,13 @@ class TwoMLPHead(nn.Module):
         x        (R, C, P, P)
         returns  (R, width of the last layer)
         """
-        x = flat_linear(x, getattr(self, self.layers[0])).relu_()
+        x = flat_linear(x, getattr(self, self.layers[0])).relu()
         for name in self.layers[1:]:
-            x = getattr(self, name)(x).relu_()
+            x = getattr(self, name)(x).relu()
         return x
 
 
-def flat_linear(x: Tensor, layer: nn.Linear) -> Tensor:
+def flat_linear(x: Tensor, layer: nn.Module) -> Tensor:
     """layer(x.flatten(1)) for maps stored channels last.
 
     Flattening would move every number of x into the order (C, P, P). It is cheaper to move those of the weight,
@@ -43,7 +43,8 @@ def flat_linear(x: Tensor, layer: nn.Linear) -> Tensor:
     x        (R, C, P, P)
     returns  (R, outputs)
     """
-    if len(x) <= layer.out_features or not x.is_contiguous(memory_format=torch.channels_last):
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    if not last or not untouched(layer, nn.Linear) or len(x) <= layer.out_features:
         return layer(x.flatten(1))
     weight = layer.weight.view(-1, *x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
     return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, layer.bias)
@@ -66,6 +67,7 @@ class ConvFCHead(nn.Sequential):
             layers += [nn.Linear(inner, width), nn.ReLU(inplace=True)]
             inner = width
         super().__init__(*layers)
+        without_inplace(self)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

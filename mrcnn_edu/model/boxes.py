@@ -1,6 +1,7 @@
 """Boxes: areas, IoU, clipping, the codec between boxes and deltas, and non-maximum suppression.
 
-Boxes are (x1, y1, x2, y2) in absolute pixels, float32.
+Boxes are (x1, y1, x2, y2) in absolute pixels, float32. Half precision and small integers are taken too, and computed in
+float32 and int32: an area of 300 × 300 overflows the one, one of 12 × 12 the other.
 """
 
 import math
@@ -19,12 +20,45 @@ FEW_BOXES, MOVED_BOXES = 200, 1000
 IOU_CHUNK = 2**21
 
 
+def check_boxes(name: str, boxes: Tensor) -> None:
+    """Refuse what has not the shape of boxes; no value is looked at.
+
+    raises   ValueError naming the argument and its shape
+    """
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} has shape {tuple(boxes.shape)}, give (N, 4): x1, y1, x2, y2 of each box")
+
+
+def check_one_each(name: str, values: Tensor, boxes: Tensor) -> None:
+    """Refuse a vector that has not one value for each box.
+
+    raises   ValueError naming the argument and its shape
+    """
+    if values.shape != boxes.shape[:1]:
+        raise ValueError(f"{name} has shape {tuple(values.shape)}, give ({len(boxes)},): one for each box")
+
+
+def upcast(values: Tensor) -> Tensor:
+    """The values in a type in which products of coordinates fit: float32, float64, int32 or int64."""
+    if values.is_floating_point():
+        return values if values.dtype in (torch.float32, torch.float64) else values.float()
+    return values if values.dtype in (torch.int32, torch.int64) else values.int()
+
+
+def as_floats(values: Tensor) -> Tensor:
+    """The values in float32, or in float64 where they are that: what is divided or scaled has fractions."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
+
+
 def box_area(boxes: Tensor) -> Tensor:
     """Area of each box: (x2 - x1)(y2 - y1).
 
     boxes    (N, 4) xyxy, pixels
     returns  (N,) square pixels
+    raises   ValueError for another shape
     """
+    check_boxes("boxes", boxes)
+    boxes = upcast(boxes)
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
@@ -35,16 +69,23 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
     boxes1   (G, 4) xyxy, pixels
     boxes2   (N, 4) xyxy, pixels
-    returns  (G, N) in [0, 1]
+    returns  (G, N) in [0, 1]; two boxes without area have no IoU, which is NaN, as 0 / 0 is
+    raises   ValueError for another shape
     source   Everingham et al. 2010, section 4.2
     """
+    check_boxes("boxes1", boxes1)
+    check_boxes("boxes2", boxes2)
+    boxes1, boxes2 = upcast(boxes1), upcast(boxes2)
+    if boxes1.dtype != boxes2.dtype:
+        common = torch.promote_types(boxes1.dtype, boxes2.dtype)
+        boxes1, boxes2 = boxes1.to(common), boxes2.to(common)
     left = torch.maximum(boxes1[:, None, 0], boxes2[:, 0])  # (G, N)
     width = torch.minimum(boxes1[:, None, 2], boxes2[:, 2]).sub_(left).clamp_(min=0)  # (G, N)
     top = torch.maximum(boxes1[:, None, 1], boxes2[:, 1])  # (G, N)
     height = torch.minimum(boxes1[:, None, 3], boxes2[:, 3]).sub_(top).clamp_(min=0)  # (G, N)
     intersection = width.mul_(height)  # (G, N)
     union = (box_area(boxes1)[:, None] + box_area(boxes2)).sub_(intersection)  # (G, N)
-    return intersection.div_(union)
+    return intersection.div_(union) if union.is_floating_point() else intersection / union
 
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -55,6 +96,7 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     returns  (..., 4)
     """
     height, width = size
+    boxes = upcast(boxes)
     limits = boxes.new_tensor([width, height, width, height])  # (4,)
     return torch.minimum(boxes.clamp(min=0), limits)
 
@@ -71,6 +113,7 @@ def resize_boxes(boxes: Tensor, old_size: tuple[int, int], new_size: tuple[int, 
         torch.tensor(new, dtype=torch.float32) / torch.tensor(old, dtype=torch.float32)
         for new, old in zip(new_size, old_size, strict=True)
     )
+    boxes = as_floats(boxes)
     return boxes * torch.stack([width, height, width, height]).to(boxes)
 
 
@@ -79,7 +122,10 @@ def centres_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
     boxes    (N, 4) xyxy, pixels
     returns  (N, 2) and (N, 2), pixels
+    raises   ValueError for another shape
     """
+    check_boxes("boxes", boxes)
+    boxes = as_floats(boxes)
     sides = boxes[:, 2:] - boxes[:, :2]  # (N, 2)
     return boxes[:, :2] + 0.5 * sides, sides
 
@@ -96,7 +142,7 @@ def encode(boxes: Tensor, anchors: Tensor, weights: tuple[float, ...] = (1.0, 1.
     """
     b_xy, b_wh = centres_and_sides(boxes)  # (N, 2), (N, 2)
     a_xy, a_wh = centres_and_sides(anchors)  # (N, 2), (N, 2)
-    w_xy, w_wh = boxes.new_tensor(weights).view(2, 2)
+    w_xy, w_wh = b_xy.new_tensor(weights).view(2, 2)
     return torch.cat([w_xy * (b_xy - a_xy) / a_wh, w_wh * torch.log(b_wh / a_wh)], dim=1)  # (N, 4)
 
 
@@ -110,6 +156,8 @@ def decode(deltas: Tensor, anchors: Tensor, weights: tuple[float, ...] = (1.0, 1
     returns  (N, 4) xyxy, pixels
     source   Girshick et al. 2014, eqs. 1 to 4
     """
+    check_boxes("deltas", deltas)
+    deltas = as_floats(deltas)
     a_xy, a_wh = centres_and_sides(anchors)  # (N, 2), (N, 2)
     w_xy, w_wh = deltas.new_tensor(weights).view(2, 2)
     b_xy = deltas[:, :2] / w_xy * a_wh + a_xy  # (N, 2)
@@ -123,26 +171,31 @@ def large_enough(boxes: Tensor, min_side: float) -> Tensor:
     boxes    (N, 4) xyxy, pixels
     returns  (N,) bool
     """
+    boxes = upcast(boxes)
     return ((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(dim=1)  # (N,)
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Non-maximum suppression: take the best box, drop what overlaps it by more than the threshold, repeat.
 
-    The readable form; `grouped_nms` runs torchvision's operator, which keeps the same boxes.
+    The readable form; `grouped_nms` runs torchvision's operator, which keeps the same boxes. A box without area
+    overlaps nothing, its equal neither.
 
     boxes    (N, 4) xyxy, pixels
     scores   (N,)
     returns  (n,) int64, indices of the kept boxes, best first
+    raises   ValueError for other shapes
     source   Girshick et al. 2014, section 2.2
     """
+    check_boxes("boxes", boxes)
+    check_one_each("scores", scores, boxes)
     order = scores.argsort(descending=True, stable=True)  # (N,)
     kept = []
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
         overlap = box_iou(boxes[best][None], boxes[order])[0]
-        order = order[overlap <= iou_threshold]
+        order = order[~(overlap > iou_threshold)]
     return torch.stack(kept) if kept else order
 
 
@@ -159,7 +212,11 @@ def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: fl
     scores   (N,)
     groups   (N,) int64
     returns  (n,) int64, indices of the kept boxes, best first
+    raises   ValueError for other shapes
     """
+    check_boxes("boxes", boxes)
+    check_one_each("scores", scores, boxes)
+    check_one_each("groups", groups, boxes)
     boxes, scores = boxes.float(), scores.float()
     if boxes.device.type != "cpu" or not FEW_BOXES < len(boxes) <= MOVED_BOXES:
         return torchvision.ops.batched_nms(boxes, scores, groups, iou_threshold)

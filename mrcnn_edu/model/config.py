@@ -3,9 +3,25 @@
 The names are those of torchvision's `MaskRCNN` arguments wherever it has one.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from numbers import Integral, Real
+
+from mrcnn_edu.model.config_rules import RULES
 
 BODY_WIDTHS = {"lesson": (32, 64, 128)}
+
+
+# torchvision takes None for the default of these.
+NONE_IS_DEFAULT = ("image_mean", "image_std", "bbox_reg_weights")
+
+
+def _plain(value):
+    """Lists (from JSON) as tuples and numpy's numbers as Python's, so that equal settings compare and hash equal."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(v) for v in value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 @dataclass(frozen=True)
@@ -67,18 +83,18 @@ class Config:
     bbox_reg_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0)
 
     # M_i = MaskHead(F_Ri)
+    masks: bool = True  # False: a detector of boxes, without this head
     mask_convs: tuple[int, ...] = (256, 256, 256, 256)
     mask_dim_reduced: int = 256
     head_norm: bool = False  # BatchNorm in the convolutions of the box and mask heads
 
     def __post_init__(self):
-        # Lists (from JSON) and a bare min_size become tuples, so that equal settings compare and hash equal.
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "min_size" and isinstance(value, int):
+            value = _plain(getattr(self, field.name))
+            if value is None and field.name in NONE_IS_DEFAULT and field.default is not MISSING:
+                value = field.default
+            if field.name == "min_size" and not isinstance(value, tuple):
                 value = (value,)
-            if isinstance(value, list | tuple):
-                value = tuple(tuple(v) if isinstance(v, list | tuple) else v for v in value)
             object.__setattr__(self, field.name, value)
         self._check()
 
@@ -86,25 +102,17 @@ class Config:
         def refuse(name, wanted):
             raise ValueError(f"Config.{name} is {getattr(self, name)!r}: {wanted}")
 
-        if self.num_classes < 2:
-            refuse("num_classes", "give at least 2, the background and one class")
-        if not self.min_size or min(self.min_size) < 1 or self.max_size < max(self.min_size):
-            refuse("min_size", f"give positive sizes not larger than max_size ({self.max_size})")
-        if self.norm not in ("batch", "frozen"):
-            refuse("norm", 'give "batch" or "frozen"')
-        if not 0 <= self.trainable_layers <= 5:
-            refuse("trainable_layers", "give 0 to 5")
+        for name, (accepts, wanted) in RULES.items():
+            if not accepts(getattr(self, name)):
+                refuse(name, wanted)
         if len(self.anchor_sizes) != self.num_levels + 1:
             refuse("anchor_sizes", f"give {self.num_levels + 1} tuples, one a level and one for the pooled level")
         if len({len(sizes) for sizes in self.anchor_sizes}) != 1:
             refuse("anchor_sizes", "give the same number of sizes at every level: one head serves them all")
-        for name in ("rpn_positive_fraction", "box_positive_fraction"):
-            if not 0 < getattr(self, name) <= 1:
-                refuse(name, "give a share above 0 and at most 1")
-        if self.rpn_bg_iou_thresh > self.rpn_fg_iou_thresh:
-            refuse("rpn_bg_iou_thresh", f"give at most rpn_fg_iou_thresh ({self.rpn_fg_iou_thresh})")
-        if self.box_bg_iou_thresh > self.box_fg_iou_thresh:
-            refuse("box_bg_iou_thresh", f"give at most box_fg_iou_thresh ({self.box_fg_iou_thresh})")
+        for part in ("rpn", "box"):
+            high = getattr(self, f"{part}_fg_iou_thresh")
+            if getattr(self, f"{part}_bg_iou_thresh") > high:
+                refuse(f"{part}_bg_iou_thresh", f"give at most {part}_fg_iou_thresh ({high})")
 
     @property
     def num_levels(self) -> int:

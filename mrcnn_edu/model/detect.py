@@ -57,12 +57,12 @@ def paste_windows(boxes: Tensor, side: int) -> Tensor:
 
     boxes    (D, 4) xyxy, pixels
     side     M
-    returns  (D, 4) int64: x, y of the first pixel, width and height (at least 1)
+    returns  (D, 4) int64: x, y of the first pixel, width and height, 0 where a box is inverted
     """
     half = (boxes[:, 2:] - boxes[:, :2]) * 0.5 * ((side + 2) / side)
     centre = (boxes[:, 2:] + boxes[:, :2]) * 0.5
     first, last = (centre - half).long(), (centre + half).long()
-    return torch.cat([first, (last - first + 1).clamp(min=1)], dim=1)  # (D, 4)
+    return torch.cat([first, (last - first + 1).clamp(min=0)], dim=1)  # (D, 4)
 
 
 def mask_window(mask: Tensor, window: list[int], size: tuple[int, int]) -> tuple[Tensor, int, int]:
@@ -74,6 +74,8 @@ def mask_window(mask: Tensor, window: list[int], size: tuple[int, int]) -> tuple
     returns  the soft values (h, w), and the x and y of their first pixel
     """
     x, y, width, height = window
+    if width == 0 or height == 0:
+        return mask.new_zeros(0, 0), 0, 0
     left, top = max(x, 0), max(y, 0)
     right, bottom = max(left, min(x + width, size[1])), max(top, min(y + height, size[0]))
     values = F.interpolate(mask[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]

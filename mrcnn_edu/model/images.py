@@ -26,9 +26,10 @@ class ImageBatch:
     original_sizes: list[Size]
 
 
-def check_images(images: list[Tensor]) -> None:
+def check_images(images: list[Tensor], device: torch.device | None = None) -> None:
     """Refuse what is not a list of float images (3, H, W).
 
+    device   where they must be
     raises   ValueError or TypeError naming the image and the fix
     """
     if isinstance(images, Tensor) and images.dim() == 3:
@@ -44,6 +45,8 @@ def check_images(images: list[Tensor]) -> None:
             raise TypeError(f"image {i} has type {image.dtype}: give floats from 0 to 1, for example image / 255")
         if image.shape[1] == 0 or image.shape[2] == 0:
             raise ValueError(f"image {i} has no pixels: its shape is {tuple(image.shape)}")
+        if device is not None and image.device != device:
+            raise ValueError(f"image {i} is on {image.device}, the model on {device}: move it, image.to(device)")
 
 
 def check_sizes(images: list[Tensor], sizes: list[Size]) -> list[Size]:
@@ -64,9 +67,10 @@ def check_sizes(images: list[Tensor], sizes: list[Size]) -> list[Size]:
     return whole
 
 
-def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -> None:
+def check_targets(images: list[Tensor], targets: list[dict], num_classes: int, masks: bool = True) -> None:
     """Refuse targets that would poison the loss.
 
+    masks    whether the model needs them
     raises   ValueError or TypeError naming the image, the box or object, the field and the fix
     """
     if targets is None or len(targets) != len(images):
@@ -75,13 +79,13 @@ def check_targets(images: list[Tensor], targets: list[dict], num_classes: int) -
     for i, (image, target) in enumerate(zip(images, targets, strict=True)):
         if not isinstance(target, dict):
             raise TypeError(f"target of image {i} is a {type(target).__name__}: give a dict of boxes, labels, masks")
-        for field in ("boxes", "labels", "masks"):
+        for field in ("boxes", "labels", *(["masks"] if masks else [])):
             if not isinstance(target.get(field), Tensor):
                 raise TypeError(f"target of image {i}: field {field!r} is missing or no tensor")
         _check_boxes(i, target["boxes"])
         _check_labels(i, target["labels"], len(target["boxes"]), num_classes)
         expected = (len(target["boxes"]), *image.shape[-2:])
-        if tuple(target["masks"].shape) != expected:
+        if masks and tuple(target["masks"].shape) != expected:
             raise ValueError(
                 f"target of image {i}: masks has shape {tuple(target['masks'].shape)}, give {expected}: "
                 "one mask a box, as large as the image"
@@ -99,7 +103,7 @@ def _check_boxes(i: int, boxes: Tensor) -> None:
         bad = int((~sound).nonzero()[0])
         raise ValueError(
             f"target of image {i}: box {bad} is {boxes[bad].tolist()}; all bounding boxes should have finite corners "
-            "and positive width and height (x1 < x2, y1 < y2): mend or drop it, `check_dataset` lists all such boxes"
+            "and positive width and height (x1 < x2, y1 < y2): mend or drop it, check_dataset lists all such boxes"
         )
 
 
@@ -113,7 +117,7 @@ def _check_labels(i: int, labels: Tensor, num_boxes: int, num_classes: int) -> N
         bad = int(wrong.nonzero()[0])
         raise ValueError(
             f"target of image {i}: the label of object {bad} is {int(labels[bad])}; the model has {num_classes} "
-            f"classes with the background as 0, so give labels from 1 to {num_classes - 1} (or raise `num_classes`)"
+            f"classes with the background as 0, so give labels from 1 to {num_classes - 1} (or raise num_classes)"
         )
 
 
@@ -158,11 +162,14 @@ def nearest_index(old: int, new: int) -> Tensor:
     return index.clamp(max=old - 1)
 
 
-def make_batch(images: list[Tensor], config: Config, min_sizes: list[int]) -> ImageBatch:
-    """Normalise, then resize, then pad: the input of the backbone.
+def make_batch(
+    images: list[Tensor], config: Config, min_sizes: list[int], dtype: torch.dtype | None = None
+) -> ImageBatch:
+    """Normalise, then resize, then pad: the input of the backbone. Gradients reach the images.
 
     images     (3, H, W) each, floats from 0 to 1
     min_sizes  the length of the short side for each image, pixels
+    dtype      of the batch; by default that of the first image. Half precision is computed in float32
     """
     original_sizes = [tuple(image.shape[-2:]) for image in images]
     image_sizes = [
@@ -170,15 +177,17 @@ def make_batch(images: list[Tensor], config: Config, min_sizes: list[int]) -> Im
     ]
     step = config.size_divisible
     height, width = (-(-max(side) // step) * step for side in zip(*image_sizes, strict=True))
-    shape = (len(images), 3, height, width)
-    batch = torch.zeros(shape, dtype=images[0].dtype, device=images[0].device)
-    mean = batch.new_tensor(config.image_mean)[:, None, None]
-    std = batch.new_tensor(config.image_std)[:, None, None]
-    for padded, image, size in zip(batch, images, image_sizes, strict=True):
-        normal = (image.as_subclass(Tensor) - mean) / std
+    dtype = dtype or images[0].dtype
+    exact = dtype if dtype == torch.float64 else torch.float32
+    batch = torch.zeros((len(images), 3, height, width), dtype=dtype, device=images[0].device)
+    mean = batch.new_tensor(config.image_mean, dtype=exact)[:, None, None]
+    std = batch.new_tensor(config.image_std, dtype=exact)[:, None, None]
+    for i, (image, size) in enumerate(zip(images, image_sizes, strict=True)):
+        normal = (image.as_subclass(Tensor).to(exact) - mean) / std
         if size != tuple(image.shape[-2:]):
             normal = F.interpolate(normal[None], size=size, mode="bilinear", align_corners=False)[0]
-        padded[:, : size[0], : size[1]] = normal
+        # By index: into the views that a loop over the batch gives, autograd lets nothing be written.
+        batch[i, :, : size[0], : size[1]] = normal
     return ImageBatch(batch, image_sizes, original_sizes)
 
 
@@ -193,16 +202,17 @@ def draw_min_sizes(config: Config, count: int, training: bool) -> list[int]:
     return [config.min_size[int(draw)] for draw in draws]
 
 
-def resize_targets(targets: list[dict], batch: ImageBatch) -> list[dict]:
+def resize_targets(targets: list[dict], batch: ImageBatch, masks: bool = True) -> list[dict]:
     """Boxes in the pixels of the resized images; labels as they are, and masks too: see `mask_targets`.
 
+    masks    whether the model needs them
     returns  for each image boxes (G, 4) float32, labels (G,), masks (G, H, W) uint8 of the original size
     """
     return [
         {
             "boxes": resize_boxes(target["boxes"].as_subclass(Tensor).float(), old, new),
             "labels": target["labels"],
-            "masks": target["masks"].as_subclass(Tensor).to(torch.uint8),
+            **({"masks": target["masks"].as_subclass(Tensor).to(torch.uint8)} if masks else {}),
         }
         for target, old, new in zip(targets, batch.original_sizes, batch.image_sizes, strict=True)
     ]

@@ -1,12 +1,10 @@
 """M_i = MaskHead(F_Ri): which pixels of each region belong to the object."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import Conv2dNormActivation
 
-from mrcnn_edu.model.backbone import conv_norm_relu
 from mrcnn_edu.model.config import Config
+from mrcnn_edu.model.folding import Convs, untouched
 
 DOTS_CHUNK = 2**19  # on a CPU the products of so many numbers at a time exist: they stay in the cache
 
@@ -51,35 +49,22 @@ def rows_of(x: Tensor, w: Tensor) -> Tensor:
     return x.view(count, x.numel() // max(1, count * dim), dim)
 
 
-class MaskHead(nn.Sequential):
+class MaskHead(Convs):
     """3 × 3 convolutions on the pooled map.
 
     source   He et al. 2017, figure 4
     """
 
     def __init__(self, channels: int, widths: tuple[int, ...], norm):
-        layers = []
-        for width in widths:
-            layers.append(Conv2dNormActivation(channels, width, 3, norm_layer=norm))
-            channels = width
-        super().__init__(*layers)
+        super().__init__(channels, widths, norm)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """
-        x        (R, C, P, P)
-        returns  (R, C', P, P)
-        """
-        for layer in self:
-            x = conv_norm_relu(layer, x)
-        return x
 
-
-class MaskPredictor(nn.Module):
+class MaskPredictor(nn.Sequential):
     """Doubles the side, then one mask of logits for each class.
 
     source   He et al. 2017, figure 4
@@ -88,6 +73,7 @@ class MaskPredictor(nn.Module):
     def __init__(self, channels: int, dim_reduced: int, num_classes: int):
         super().__init__()
         self.conv5_mask = nn.ConvTranspose2d(channels, dim_reduced, kernel_size=2, stride=2)
+        self.relu = nn.ReLU()
         self.mask_fcn_logits = nn.Conv2d(dim_reduced, num_classes, kernel_size=1)
         for module in (self.conv5_mask, self.mask_fcn_logits):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -99,15 +85,17 @@ class MaskPredictor(nn.Module):
         x        (R, C, P, P)
         returns  (R, K, M, M) float32 logits
         """
-        return self.mask_fcn_logits(F.relu_(self.conv5_mask(x))).float()
+        return super().forward(x).float()
 
     def of_class(self, x: Tensor, labels: Tensor) -> Tensor:
         """The mask of one class each: only that class's weights are used, of K times as many.
 
         x        (R, C, P, P)
         labels   (R,) int64
-        returns  (R, M, M) float32 logits, equal to forward(x)[range(R), labels]
+        returns  (R, M, M) float32 logits, equal to self(x)[range(R), labels]
         """
+        if not self.is_built_as_it_was():
+            return mask_of_class(self(x), labels)
         side = x.shape[-1]
         # Kernel 2 and stride 2: each cell becomes 2 × 2 cells of its own, so the deconvolution is one matrix product.
         weight = self.conv5_mask.weight.permute(0, 2, 3, 1).flatten(1).to(x.dtype)
@@ -117,6 +105,35 @@ class MaskPredictor(nn.Module):
         logits = ReluDots.apply(hidden, of_class)[0].float()
         logits = logits.view(-1, side, side, 2, 2) + self.mask_fcn_logits.bias[labels].float().view(-1, 1, 1, 1, 1)
         return logits.transpose(2, 3).reshape(-1, 2 * side, 2 * side)  # (R, M, M)
+
+    def is_built_as_it_was(self) -> bool:
+        """Whether the layers are those that `of_class` computes, and nothing listens to them."""
+        up, out = self.conv5_mask, self.mask_fcn_logits
+        return (
+            untouched(self, MaskPredictor)
+            and untouched(up, nn.ConvTranspose2d)
+            and untouched(self.relu, nn.ReLU)
+            and untouched(out, nn.Conv2d)
+            and len(self) == 3
+            and up.kernel_size == up.stride == (2, 2)
+            and up.padding == up.output_padding == (0, 0)
+            and out.kernel_size == out.stride == (1, 1)
+            and out.padding == (0, 0)
+            and up.groups == out.groups == 1
+            and up.dilation == (1, 1)
+            and up.bias is not None
+            and out.bias is not None
+        )
+
+
+def mask_of_class(mask_logits: Tensor, labels: Tensor) -> Tensor:
+    """The mask of one class each, of those of all classes. The readable form.
+
+    mask_logits  (R, K, M, M)
+    labels       (R,) int64
+    returns      (R, M, M) float32
+    """
+    return mask_logits[torch.arange(len(labels), device=labels.device), labels].float()
 
 
 def make_mask_head(config: Config) -> MaskHead:

@@ -1,15 +1,13 @@
 """Mask R-CNN: the equations, in order."""
 
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.model.backbone import Backbone
-from mrcnn_edu.model.box_head import BoxPredictor, make_box_head
 from mrcnn_edu.model.boxes import resize_boxes
 from mrcnn_edu.model.config import Config
 from mrcnn_edu.model.detect import MASK_FORMS, paste_masks, select_detections
+from mrcnn_edu.model.folding import as_parameters, parameter_dtype
 from mrcnn_edu.model.images import (
     ImageBatch,
     Size,
@@ -21,50 +19,81 @@ from mrcnn_edu.model.images import (
     resize_targets,
 )
 from mrcnn_edu.model.losses import box_losses, mask_loss, mask_targets, rpn_losses, sample_rois
-from mrcnn_edu.model.mask_head import MaskPredictor, make_mask_head
-from mrcnn_edu.model.old_names import rename_old_keys
-from mrcnn_edu.model.roi_align import PyramidRoIAlign
+from mrcnn_edu.model.mask_head import mask_of_class
+from mrcnn_edu.model.roi_heads import RoIHeads
 from mrcnn_edu.model.rpn import RegionProposalNetwork
+from mrcnn_edu.model.settings import Configured, PerClass, instead, step
 from mrcnn_edu.model.stages import Stages
+from mrcnn_edu.model.stand_in import evaluating
+from mrcnn_edu.model.tensor_names import own_names
 
 
-class RoIHeads(nn.Module):
-    """The two heads on the regions, under the names that torchvision's state dicts have for them."""
-
-    def __init__(self, config: Config):
-        super().__init__()
-        self.box_head = make_box_head(config)
-        self.box_predictor = BoxPredictor(config.box_fcs[-1], config.num_classes)
-        self.mask_head = make_mask_head(config)
-        self.mask_predictor = MaskPredictor(config.mask_convs[-1], config.mask_dim_reduced, config.num_classes)
-
-
-class MaskRCNN(nn.Module):
+class MaskRCNN(Configured):
     """Mask R-CNN.
 
     In training mode `model(images, targets)` gives the five losses, in evaluation mode `model(images)` the
-    detections, both as torchvision's does. `loss`, `predict` and `stages` do the same, and more, in either mode.
+    detections, both as torchvision's does. `loss`, `predict` and `stages` do the same, and more, in either mode, and
+    from any thread: none of them changes the mode.
 
-    config       see `Config` and `preset`
+    config       see `Config` and `preset`; replaced in a model, it acts at the next call
     class_names  one a class, "background" first; kept with the weights
-    raises       ValueError if there are not `num_classes` names
+    category_ids the annotation file's id of each class, 0 for the background first; kept with the weights
+    raises       ValueError if there are not `num_classes` names or ids
     source       He et al. 2017
     """
 
-    def __init__(self, config: Config, class_names: tuple[str, ...] | None = None):
-        super().__init__()
-        if class_names is not None and len(class_names) != config.num_classes:
-            raise ValueError(
-                f"{len(class_names)} class names for {config.num_classes} classes: name each, 'background' first"
-            )
-        self.config = config
-        self.class_names = tuple(class_names) if class_names is not None else None
+    REFUSED = {
+        "transform": instead("min_size", "max_size", "image_mean", "image_std", "size_divisible"),
+        "eager_outputs": step("MaskRCNN.forward"),
+        "_has_warned": "no warning hangs on it",
+    }
+
+    class_names = PerClass("class names")
+    category_ids = PerClass("category ids")
+
+    def __init__(
+        self,
+        config: Config,
+        class_names: tuple[str, ...] | None = None,
+        category_ids: tuple[int, ...] | None = None,
+    ):
+        super().__init__(config)
+        self.class_names = class_names
+        self.category_ids = category_ids
         self.backbone = Backbone(config)
         self.rpn = RegionProposalNetwork(config)
         self.roi_heads = RoIHeads(config)
-        self.box_roi_align = PyramidRoIAlign(config.box_pool_size, config)
-        self.mask_roi_align = PyramidRoIAlign(config.mask_pool_size, config)
         self.use_fast_forms()
+
+    @property
+    def config(self) -> Config:
+        """The settings. What replaced heads have changed is in them; set, they act at the next call.
+
+        raises   ValueError naming a field that the layers were built from
+        """
+        if "roi_heads" in self._modules:
+            self.shared.config = self.roi_heads.described(self.shared.config)
+        return self.shared.config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        Configured.config.fset(self, config)
+
+    @property
+    def box_roi_align(self) -> nn.Module:
+        """F_Ri = RoIAlign(F, R_i) for the box head; torchvision's name is `roi_heads.box_roi_pool`."""
+        return self.roi_heads.box_roi_pool
+
+    @property
+    def mask_roi_align(self) -> nn.Module | None:
+        """F_Ri = RoIAlign(F, R_i) for the mask head; torchvision's name is `roi_heads.mask_roi_pool`."""
+        return self.roi_heads.mask_roi_pool
+
+    def __setattr__(self, name: str, value):
+        if name in ("box_roi_align", "mask_roi_align"):
+            setattr(self.roi_heads, name.replace("align", "pool"), value)
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, images: list[Tensor], targets: list[dict] | None = None):
         """
@@ -84,10 +113,11 @@ class MaskRCNN(nn.Module):
         images, targets  as for `forward`
         raises           ValueError or TypeError naming the image, the object, the field and the fix
         """
+        has_mask = self.roi_heads.has_mask
         check_images(images)
-        check_targets(images, targets, self.config.num_classes)
+        check_targets(images, targets, self.config.num_classes, has_mask)
         batch = self._batch(images, training=True)
-        targets = resize_targets(targets, batch)
+        targets = resize_targets(targets, batch, has_mask)
 
         features = self.backbone(batch.tensors)  # F = Backbone(I)
         proposals = self.rpn(batch, features, training=True)  # {R_i} = RPN(F)
@@ -97,26 +127,31 @@ class MaskRCNN(nn.Module):
         box_features = self.box_roi_align(features, rois)  # F_Ri = RoIAlign(F, R_i)
         class_logits, box_regression = self._classifier(box_features)  # p_i, b_i = Classifier(F_Ri)
         positive = [image_labels > 0 for image_labels in labels]
-        mask_rois = [r[p] for r, p in zip(rois, positive, strict=True)]
         gt = [m[p] for m, p in zip(matched_idxs, positive, strict=True)]
-        mask_features = self.mask_roi_align(features, mask_rois)  # F_Ri = RoIAlign(F, R_i)
-        positive_labels = torch.cat([la[p] for la, p in zip(labels, positive, strict=True)])
-        mask_logits = self._mask_of_class(mask_features, positive_labels)  # M_i = MaskHead(F_Ri)
-
         with torch.autocast(batch.tensors.device.type, enabled=False):
             gt_boxes = [t["boxes"][g] for t, g in zip(targets, gt, strict=True)]
             box = box_losses(class_logits, box_regression, rois, labels, gt_boxes, self.config.bbox_reg_weights)
+        if not has_mask:
+            return {**box, **rpn}
+
+        mask_rois = [r[p] for r, p in zip(rois, positive, strict=True)]
+        mask_features = self.mask_roi_align(features, mask_rois)  # F_Ri = RoIAlign(F, R_i)
+        positive_labels = torch.cat([la[p] for la, p in zip(labels, positive, strict=True)])
+        mask_logits = self._mask_of_class(mask_features, positive_labels)  # M_i = MaskHead(F_Ri)
+        with torch.autocast(batch.tensors.device.type, enabled=False):
             wanted = [
-                mask_targets(t["masks"], g, r, self.config.mask_size, size)
+                mask_targets(t["masks"], g, r, mask_logits.shape[-1], size)
                 for t, g, r, size in zip(targets, gt, mask_rois, batch.image_sizes, strict=True)
             ]
             return {**box, "loss_mask": mask_loss(mask_logits, torch.cat(wanted)), **rpn}
 
     @torch.no_grad()
+    @evaluating
     def predict(self, images: list[Tensor], masks: str = "soft", sizes: list[Size] | None = None) -> list[dict]:
         """The detections of each image, best first.
 
-        Runs in evaluation mode without gradients, and puts the mode back.
+        Runs as in evaluation mode, without gradients. The mode stays, also that of a model that another thread
+        trains just now.
 
         images   as for `forward`
         masks    "soft": (D, 1, H, W) floats. "bool": the same, > ½. "rle": a list of COCO run lengths. "none"
@@ -125,8 +160,7 @@ class MaskRCNN(nn.Module):
         returns  for each image boxes (D, 4) in its pixels, labels (D,), scores (D,), and masks
         raises   ValueError or TypeError naming the image and the fix
         """
-        with self._evaluating():
-            return self._predict(images, masks, sizes)
+        return self._predict(images, masks, sizes)
 
     def _predict(self, images: list[Tensor], masks: str, sizes: list[Size] | None = None) -> list[dict]:
         if masks not in MASK_FORMS:
@@ -139,27 +173,30 @@ class MaskRCNN(nn.Module):
         box_features = self.box_roi_align(features, proposals.boxes)  # F_Ri = RoIAlign(F, R_i)
         class_logits, box_regression = self._classifier(box_features)  # p_i, b_i = Classifier(F_Ri)
         found = select_detections(class_logits, box_regression, proposals.boxes, batch.image_sizes, self.config)
-        if masks == "none":
-            return self._to_original(found, None, batch, masks)
+        if masks == "none" or not self.roi_heads.has_mask:
+            return self._to_original(found, None, batch, "none")
         mask_features = self.mask_roi_align(features, [image["boxes"] for image in found])  # F_Ri = RoIAlign(F, R_i)
         labels = torch.cat([image["labels"] for image in found])
         mask_logits = self._mask_of_class(mask_features, labels)  # M_i = MaskHead(F_Ri)
         return self._to_original(found, mask_logits.sigmoid(), batch, masks)
 
     def _batch(self, images: list[Tensor], training: bool) -> ImageBatch:
-        check_images(images)
-        batch = make_batch(images, self.config, draw_min_sizes(self.config, len(images), training))
-        if self.backbone.body.fold:
+        self.roi_heads.check()
+        first = next(self.backbone.parameters(), None)
+        check_images(images, None if first is None else first.device)
+        sizes = draw_min_sizes(self.config, len(images), training)
+        batch = make_batch(images, self.config, sizes, parameter_dtype(self.backbone))
+        if getattr(self.backbone.body, "fold", False):
             batch.tensors = batch.tensors.to(memory_format=torch.channels_last)
         return batch
 
     def _classifier(self, box_features: Tensor):
         """Class logits (R, K) and deltas (R, 4·K) from the pooled features (R, C, P, P)."""
-        return self.roi_heads.box_predictor(self.roi_heads.box_head(box_features))
+        return self.roi_heads(box_features)
 
     def _mask_of_class(self, mask_features: Tensor, labels: Tensor) -> Tensor:
         """Logits (R, M, M) of the mask of one class each, from the pooled features (R, C, P, P)."""
-        return self.roi_heads.mask_predictor.of_class(self.roi_heads.mask_head(mask_features), labels)
+        return self.roi_heads(mask_features, labels)
 
     def _to_original(self, found: list[dict], masks: Tensor | None, batch: ImageBatch, form: str) -> list[dict]:
         """Detections in the pixels of the images as they came."""
@@ -177,23 +214,27 @@ class MaskRCNN(nn.Module):
         return results
 
     @torch.no_grad()
+    @evaluating
     def stages(self, images: list[Tensor]) -> Stages:
         """One prediction with every intermediate: what the lessons and the explorers show.
 
         images   as for `forward`
         """
-        with self._evaluating():
-            batch = self._batch(images, training=False)
-            features = self.backbone(batch.tensors)
-            proposals = self.rpn(batch, features, training=False)
-            box_features = self.box_roi_align(features, proposals.boxes)
-            class_logits, box_regression = self._classifier(box_features)
-            found = select_detections(class_logits, box_regression, proposals.boxes, batch.image_sizes, self.config)
+        batch = self._batch(images, training=False)
+        features = self.backbone(batch.tensors)
+        proposals = self.rpn(batch, features, training=False)
+        box_features = self.box_roi_align(features, proposals.boxes)
+        class_logits, box_regression = self._classifier(box_features)
+        found = select_detections(class_logits, box_regression, proposals.boxes, batch.image_sizes, self.config)
+        mask_features = mask_logits = None
+        if self.roi_heads.has_mask:
             mask_features = self.mask_roi_align(features, [image["boxes"] for image in found])
-            mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features))
-            labels = torch.cat([image["labels"] for image in found])
-            of_class = mask_logits[torch.arange(len(labels), device=labels.device), labels]
+            mask_features = as_parameters(mask_features, self.roi_heads.mask_head)
+            mask_logits = self.roi_heads.mask_predictor(self.roi_heads.mask_head(mask_features)).float()
+            of_class = mask_of_class(mask_logits, torch.cat([image["labels"] for image in found]))
             detections = self._to_original(found, of_class.sigmoid(), batch, "soft")
+        else:
+            detections = self._to_original(found, None, batch, "none")
         return Stages.of(
             batch,
             features,
@@ -208,32 +249,29 @@ class MaskRCNN(nn.Module):
             mask_logits=mask_logits,
         )
 
-    @contextmanager
-    def _evaluating(self):
-        training = self.training
-        self.eval()
-        try:
-            yield
-        finally:
-            self.train(training)
-
     def compile_parts(self, **options) -> "MaskRCNN":
         """`torch.compile` the parts whose shapes are regular: the backbone and the heads. Weights keep their names.
 
         options  of `torch.compile`
         """
-        for part in (self.backbone, self.rpn.head, self.roi_heads.box_head, self.roi_heads.mask_head):
+        masks = [self.roi_heads.mask_head] if self.roi_heads.has_mask else []
+        for part in (self.backbone, self.rpn.head, self.roi_heads.box_head, *masks):
             part.compile(**options)
         return self
 
     def use_fast_forms(self, fast: bool = True) -> "MaskRCNN":
-        """Choose between the fast forms (the default) and the readable ones that they stand in for."""
+        """Choose between the fast forms (the default) and the readable ones that they stand in for.
+
+        The fast ones store the weights channels last. A tool that wants them flat, as `torch.nn.utils.prune` does,
+        works after `use_fast_forms(False)`; the model may be made fast again afterwards.
+        """
         self.to(memory_format=torch.channels_last if fast else torch.contiguous_format)
         self.backbone.body.fold = fast
-        self.box_roi_align.fast = fast
-        self.mask_roi_align.fast = fast
+        for pool in (self.box_roi_align, self.mask_roi_align):
+            if pool is not None:
+                pool.fast = fast
         return self
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
-        """As torch's, and older torchvision checkpoints are understood too: see `rename_old_keys`."""
-        return super().load_state_dict(rename_old_keys(state_dict), strict, assign)
+        """As torch's; older torchvision checkpoints and wrapped models are understood too: see `own_names`."""
+        return super().load_state_dict(own_names(state_dict), strict, assign)

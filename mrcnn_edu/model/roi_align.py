@@ -3,10 +3,11 @@
 import torch
 import torch.nn.functional as F
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrcnn_edu.model.boxes import box_area
 from mrcnn_edu.model.config import Config
+from mrcnn_edu.model.settings import Configured, instead
 
 
 def axis_samples(low: Tensor, high: Tensor, bins: int, samples: int, size: Tensor, aligned: bool = False):
@@ -14,7 +15,8 @@ def axis_samples(low: Tensor, high: Tensor, bins: int, samples: int, size: Tenso
 
     The side of each RoI is cut into `bins`, each bin is read at `samples` points, and each point lies between two
     cells: weights 1 - d and d for a point at distance d from the first. A point outside [-1, size] counts as zero,
-    but is still counted in the mean. The order of operations is that of torchvision's kernel.
+    but is still counted in the mean. The order of operations is that of torchvision's kernel. With `aligned`, a RoI may
+    be inverted: then its bins run backwards. One whose corners are not numbers reads nothing.
 
     low, high  (R,) the RoI's two sides in cells of the feature map
     samples    points per bin; below 1: as many as the bin is long, rounded up
@@ -26,19 +28,21 @@ def axis_samples(low: Tensor, high: Tensor, bins: int, samples: int, size: Tenso
     low, length = low - offset, high - low
     if not aligned:
         length = length.clamp(min=1)
-    count = length.new_tensor(samples) if samples > 0 else (length / bins).ceil()[:, None, None]
+    count = length.new_tensor(samples) if samples > 0 else (length / bins).ceil().nan_to_num(0, 0, 0)[:, None, None]
     bin_size = (length / bins)[:, None, None]  # (R, 1, 1)
     p = torch.arange(bins, device=low.device, dtype=low.dtype)[:, None]  # (P, 1)
-    s = torch.arange(int(count.max()) if count.numel() else 1, device=low.device, dtype=low.dtype)  # (S,)
-    at = low[:, None, None] + p * bin_size + (s + 0.5) * bin_size / count  # (R, P, S)
+    s = torch.arange(max(1, int(count.max())) if count.numel() else 1, device=low.device, dtype=low.dtype)  # (S,)
+    # A side without length has no point of its own to divide by.
+    share = count.clamp(min=1)
+    at = low[:, None, None] + p * bin_size + (s + 0.5) * bin_size / share  # (R, P, S)
     last = (size - 1)[:, None, None]  # (R, 1, 1)
     counted = (at >= -1) & (at <= last + 1) & (s < count)  # (R, P, S)
-    at = torch.minimum(at.clamp(min=0), last.to(at.dtype))  # (R, P, S)
+    at = torch.minimum(at.clamp(min=0).nan_to_num(), last.to(at.dtype))  # (R, P, S)
     first = at.floor()  # (R, P, S)
     fraction = at - first  # (R, P, S)
     cells = torch.stack([first.long(), torch.minimum(first.long() + 1, last)], dim=-1)  # (R, P, S, 2)
     weights = torch.stack([1 - fraction, fraction], dim=-1)  # (R, P, S, 2)
-    return cells, weights * (counted / count)[..., None]
+    return cells, weights * (counted / share)[..., None]
 
 
 def axis_matrix(
@@ -63,6 +67,26 @@ def axis_matrix(
     return weights.new_zeros(len(low), bins, size).scatter_add_(2, cells.flatten(2), weights.flatten(2))
 
 
+def check_rois(features: Tensor, rois: Tensor) -> None:
+    """Refuse what has not the shape of RoIs or, on a CPU, names an image that is not there.
+
+    On a GPU the numbers are not looked at: that would wait for the device.
+
+    features  (B, C, h, w)
+    rois      (R, 5)
+    raises    ValueError naming the shape, or the RoI and its image
+    """
+    if rois.dim() != 2 or rois.shape[1] != 5:
+        raise ValueError(f"rois has shape {tuple(rois.shape)}, give (R, 5): image index, x1, y1, x2, y2 of each")
+    if rois.device.type != "cpu" or len(rois) == 0:
+        return
+    low, high = (float(value) for value in rois[:, 0].aminmax())
+    if not (low >= 0 and high < len(features)):
+        wrong = ~((rois[:, 0] >= 0) & (rois[:, 0] < len(features)))
+        bad = int(wrong.nonzero()[0])
+        raise ValueError(f"roi {bad} is of image {float(rois[bad, 0]):g}, there are {len(features)} images from 0 on")
+
+
 def roi_align(
     features: Tensor,
     rois: Tensor,
@@ -80,8 +104,10 @@ def roi_align(
     spatial_scale   cells per pixel
     sampling_ratio  points per bin and axis; below 1: as many as the bin is long, rounded up
     returns         (R, C, P, P), P = output_size
+    raises          ValueError for RoIs of another shape, or of an image that is not there
     source          He et al. 2017, section 3
     """
+    check_rois(features, rois)
     height, width = features.shape[-2:]
     x1, y1, x2, y2 = (rois[:, 1:] * spatial_scale).unbind(1)
     pooled = []
@@ -140,7 +166,9 @@ def pyramid_roi_align(
     levels    (R,) the level each RoI is pooled from
     scales    cells per pixel of each level
     returns   (R, C, P, P)
+    raises    ValueError for RoIs of another shape, or of an image that is not there
     """
+    check_rois(features[0], rois)
     batch, channels = features[0].shape[:2]
     sizes = torch.tensor([f.shape[-2:] for f in features], device=rois.device)  # (L, 2)
     first_row = torch.cumsum(batch * sizes.prod(dim=1), dim=0) - batch * sizes.prod(dim=1)  # (L,)
@@ -183,12 +211,12 @@ def merge_cells(cells: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     returns         the same as three axes, the last of S + 1 cells, or of 2·S where some bin is too long for that
     """
     samples = cells.shape[2]
-    first = cells[:, :, :1, 0]  # (R, P, 1)
+    first = cells[..., 0].amin(dim=2, keepdim=True)  # (R, P, 1)
     offset = (cells - first[..., None]).flatten(2)
     if samples == 1 or (offset.numel() and int(offset.max()) > samples):
         return cells.flatten(2), weights.flatten(2)
     merged = weights.new_zeros(*cells.shape[:2], samples + 1).scatter_add_(2, offset, weights.flatten(2))
-    last = cells[:, :, -1:, 1]  # (R, P, 1)
+    last = cells[..., 1].amax(dim=2, keepdim=True)  # (R, P, 1)
     return torch.minimum(first + torch.arange(samples + 1, device=cells.device), last), merged
 
 
@@ -214,7 +242,7 @@ def to_rois(boxes: list[Tensor]) -> Tensor:
     return torch.cat([index, torch.cat(boxes)], dim=1)
 
 
-class PyramidRoIAlign(nn.Module):
+class PyramidRoIAlign(Configured):
     """F_Ri = RoIAlign(F, R_i), each R_i on the level that fits its size.
 
     The scale of a level is 1 / its stride, fixed by the architecture. (torchvision infers it from the first image it
@@ -223,13 +251,28 @@ class PyramidRoIAlign(nn.Module):
     `fast = False` runs the readable form.
     """
 
+    REFUSED = {
+        "output_size": "the heads were built for it: make another model with box_pool_size=… or mask_pool_size=…",
+        "scales": "they are 1 / config.strides, fixed by the architecture",
+        **dict.fromkeys(
+            ("map_levels", "featmap_names"), "each level of the pyramid is read; " + instead("canonical_scale")
+        ),
+    }
+
     def __init__(self, output_size: int, config: Config):
-        super().__init__()
-        self.output_size = output_size
-        self.sampling_ratio = config.sampling_ratio
-        self.scales = [1 / stride for stride in config.strides]
-        self.canonical = (config.canonical_scale, config.canonical_level)
+        super().__init__(config)
+        self._output_size = output_size
         self.fast = True
+
+    @property
+    def output_size(self) -> int:
+        """P."""
+        return self._output_size
+
+    @property
+    def scales(self) -> list[float]:
+        """Cells per pixel of each level."""
+        return [1 / stride for stride in self.config.strides]
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
         """
@@ -253,8 +296,10 @@ class PyramidRoIAlign(nn.Module):
     def _at_once(self, maps: list[Tensor], rois: Tensor) -> bool:
         """Whether all levels are read together, by `pyramid_roi_align`."""
         # The bags need one table of all maps; for fewer reads than it has rows it is not worth making.
-        reads = len(rois) * (2 * self.sampling_ratio * self.output_size) ** 2
-        return self.fast and rois.device.type == "cpu" and reads >= sum(x[:, 0].numel() for x in maps)
+        samples = self.sampling_ratio
+        reads = len(rois) * (2 * samples * self.output_size) ** 2
+        enough = samples >= 1 and reads >= sum(x[:, 0].numel() for x in maps)
+        return self.fast and rois.device.type == "cpu" and enough
 
     def _kernel(self, level_map: Tensor):
         """RoIAlign on one level: the readable form, or the one that reads a map of this layout without copying it."""
@@ -271,4 +316,5 @@ class PyramidRoIAlign(nn.Module):
         boxes    (N, 4) xyxy, pixels
         returns  (N,) int64
         """
-        return roi_levels(boxes, len(self.scales), *self.canonical)
+        config = self.config
+        return roi_levels(boxes, config.num_levels, config.canonical_scale, config.canonical_level)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import Conv2dNormActivation
 
 from mrcnn_edu.model.anchors import Anchors
 from mrcnn_edu.model.boxes import clip_boxes, decode, grouped_nms, large_enough
 from mrcnn_edu.model.config import Config
+from mrcnn_edu.model.folding import Convs, as_parameters
 from mrcnn_edu.model.images import ImageBatch
+from mrcnn_edu.model.settings import Configured, instead, step
 
 MIN_SIDE = 1e-3  # pixels; thinner proposals are dropped
 
@@ -22,9 +23,7 @@ class RPNHead(nn.Module):
 
     def __init__(self, channels: int, anchors_per_cell: int, conv_depth: int):
         super().__init__()
-        self.conv = nn.Sequential(
-            *(Conv2dNormActivation(channels, channels, 3, norm_layer=None) for _ in range(conv_depth))
-        )
+        self.conv = Convs(channels, (channels,) * conv_depth)
         self.cls_logits = nn.Conv2d(channels, anchors_per_cell, kernel_size=1)
         self.bbox_pred = nn.Conv2d(channels, anchors_per_cell * 4, kernel_size=1)
         for module in self.modules():
@@ -67,30 +66,72 @@ class Proposals:
     pred_bbox_deltas: Tensor
 
 
-class RegionProposalNetwork(nn.Module):
+def in_anchor_order(level: Tensor, anchors_per_cell: int) -> Tensor:
+    """One level in the order of the anchors, cell by cell, if the head gives it as a map, which torchvision's does."""
+    if level.dim() != 4:
+        return level
+    cells = level.permute(0, 2, 3, 1)
+    return cells.flatten(1) if level.shape[1] == anchors_per_cell else cells.reshape(len(level), -1, 4)
+
+
+class RegionProposalNetwork(Configured):
     """{R_i} = RPN(F).
 
     The best anchors of each level are picked by their logits before any box is decoded; of their boxes, clipped to
     the image, NMS within each level keeps the best.
     """
 
+    SETTINGS = {
+        "nms_thresh": "rpn_nms_thresh",
+        "score_thresh": "rpn_score_thresh",
+        "batch_size_per_image": "rpn_batch_size_per_image",
+        "positive_fraction": "rpn_positive_fraction",
+        "fg_iou_thresh": "rpn_fg_iou_thresh",
+        "bg_iou_thresh": "rpn_bg_iou_thresh",
+    }
+    REFUSED = {
+        **dict.fromkeys(
+            ("_pre_nms_top_n", "pre_nms_top_n"), instead("rpn_pre_nms_top_n_train", "rpn_pre_nms_top_n_test")
+        ),
+        **dict.fromkeys(
+            ("_post_nms_top_n", "post_nms_top_n"), instead("rpn_post_nms_top_n_train", "rpn_post_nms_top_n_test")
+        ),
+        "anchor_generator": instead("anchor_sizes", "anchor_ratios"),
+        "proposal_matcher": instead("rpn_fg_iou_thresh", "rpn_bg_iou_thresh"),
+        "fg_bg_sampler": instead("rpn_batch_size_per_image", "rpn_positive_fraction"),
+        "min_size": f"proposals thinner than MIN_SIDE = {MIN_SIDE} pixels are dropped, as in torchvision",
+        "box_coder": "the RPN's deltas have the weights (1, 1, 1, 1); see encode and decode in mrcnn_edu.model.boxes",
+        **dict.fromkeys(("filter_proposals", "_get_top_n_idx"), step("RegionProposalNetwork.forward")),
+        **dict.fromkeys(
+            ("assign_targets_to_anchors", "compute_loss", "box_similarity"), step("mrcnn_edu.model.losses.rpn_losses")
+        ),
+    }
+
     def __init__(self, config: Config):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.head = RPNHead(config.fpn_channels, config.anchors_per_cell, config.rpn_conv_depth)
-        self.anchors = Anchors(config.anchor_sizes, config.anchor_ratios)
+        self._anchors = Anchors(config.anchor_sizes, config.anchor_ratios)
+
+    @property
+    def anchors(self) -> Anchors:
+        """The anchors of `config.anchor_sizes` and `config.anchor_ratios`."""
+        made, config = self._anchors, self.config
+        if (made.sizes, made.ratios) != (config.anchor_sizes, config.anchor_ratios):
+            made = self._anchors = Anchors(config.anchor_sizes, config.anchor_ratios)
+        return made
 
     def forward(self, batch: ImageBatch, features: dict[str, Tensor], training: bool) -> Proposals:
         """
         features  (B, C, h, w) of each level, "pool" included
         """
-        maps = list(features.values())
+        maps = [as_parameters(x, self.head) for x in features.values()]
         grids = [tuple(x.shape[-2:]) for x in maps]
         anchors = self.anchors(tuple(batch.tensors.shape[-2:]), grids, maps[0].device)
         objectness, deltas = self.head(maps)
         # Geometry is float32 whatever the precision of the network.
-        objectness = [level.float() for level in objectness]
-        deltas = [level.float() for level in deltas]
+        per_cell = self.config.anchors_per_cell
+        objectness = [in_anchor_order(level, per_cell).float() for level in objectness]
+        deltas = [in_anchor_order(level, per_cell).float() for level in deltas]
         with torch.no_grad(), torch.autocast(maps[0].device.type, enabled=False):
             kept = self._select(anchors, objectness, deltas, batch.image_sizes, training)
         return Proposals(

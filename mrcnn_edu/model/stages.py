@@ -32,7 +32,7 @@ class Stages:
     detection_boxes      one (D, 4) an image, pixels of the resized image
     detection_proposals  one (D,) an image, index into that image's proposals
     mask_features        (all D, C, 14, 14)
-    mask_logits          (all D, K, M, M)
+    mask_logits          (all D, K, M, M); it and `mask_features` are None in a model without masks
     """
 
     images: Tensor
@@ -54,8 +54,8 @@ class Stages:
     detections: list[dict]
     detection_boxes: list[Tensor]
     detection_proposals: list[Tensor]
-    mask_features: Tensor
-    mask_logits: Tensor
+    mask_features: Tensor | None
+    mask_logits: Tensor | None
 
     @classmethod
     def of(
@@ -65,7 +65,7 @@ class Stages:
         proposals: Proposals,
         found: list[dict],
         detections: list[dict],
-        **tensors: Tensor,
+        **tensors: Tensor | None,
     ) -> "Stages":
         """Gather what the parts of the model gave.
 

@@ -52,6 +52,8 @@ def torchvision_twin(model: MaskRCNN | Config) -> TorchvisionMaskRCNN:
         mask_predictor=MaskRCNNPredictor(config.mask_convs[-1], config.mask_dim_reduced, config.num_classes),
         **{name: getattr(config, name) for name in SAME_NAME},
     )
+    if not config.masks:
+        twin.roi_heads.mask_roi_pool = twin.roi_heads.mask_head = twin.roi_heads.mask_predictor = None
     if isinstance(model, MaskRCNN):
         twin.load_state_dict(model.state_dict())
         twin.train(model.training)

@@ -2,17 +2,18 @@
 
 import json
 import os
-import pickle
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torchvision
 from torch import Tensor
 
 from mrcnn_edu.model.config import Config, preset
 from mrcnn_edu.model.mask_rcnn import MaskRCNN
-from mrcnn_edu.model.old_names import rename_old_keys
+from mrcnn_edu.model.pickles import DamagedFileError, ForeignContentError, Unread, read_known
+from mrcnn_edu.model.tensor_names import name_prefixes, own_names
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What ships lies beside the package in a clone, and inside it when installed.
@@ -31,6 +32,13 @@ COCO_V1_FILE = "maskrcnn_resnet50_fpn_coco-bf2d0c1e"
 CLASS_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 
 
+# Where training scripts put the state dict of the model, and its running average: torchvision's, Lightning, others.
+MODEL_ENTRIES = ("model", "state_dict", "model_state_dict")
+AVERAGE_ENTRIES = ("model_ema", "ema", "ema_state_dict")
+
+BODY = "backbone.body."
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """What became of each tensor of a weights file.
@@ -38,32 +46,37 @@ class LoadReport:
     source  the name or path that was loaded
     kept    names of the tensors that were loaded
     reset   names of those that start anew, because the number of classes differs
+    notes   what was done to read the file, and what in it was left unread
     """
 
     source: str
     kept: tuple[str, ...]
     reset: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __str__(self):
         text = f"{self.source}: {len(self.kept)} tensors loaded"
         if self.reset:
             text += f"; {len(self.reset)} start anew, for another number of classes: {', '.join(self.reset)}"
-        return text
+        return "; ".join((text, *self.notes))
 
 
 @dataclass
 class _Content:
-    """What was read: a state dict, the configuration it belongs to, the names of its classes."""
+    """What was read: a state dict, the configuration it belongs to, the names and category ids of its classes."""
 
     state_dict: dict[str, Tensor]
     config: Config
     class_names: tuple[str, ...] | None
+    category_ids: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_weights(
     name_or_path: str | Path,
     num_classes: int | None = None,
     class_names: tuple[str, ...] | None = None,
+    category_ids: tuple[int, ...] | None = None,
     **config_changes,
 ) -> MaskRCNN:
     """A model with trained weights, in evaluation mode.
@@ -72,10 +85,13 @@ def load_weights(
     says which, and `model.load_report` lists all.
 
     name_or_path    "lesson" (generated scenes) or "fruits", which ship; "coco" or "coco_v2", torchvision's, which
-                    are downloaded once; or a file: ours (.safetensors), a training checkpoint, or a state dict of
-                    torchvision's maskrcnn_resnet50_fpn or _v2
+                    are downloaded once; or a file: ours (.safetensors), a training checkpoint of ours or of
+                    torchvision's scripts, or a state dict of torchvision's maskrcnn_resnet50_fpn or _v2, or of the
+                    same on another of its ResNets. What DataParallel, torch.compile and the like put before the names
+                    is taken off; `model.load_report` says so
     num_classes     K, background included; by default that of the weights
     class_names     K names, "background" first; by default those of the weights
+    category_ids    K ids of an annotation file, 0 for the background first; by default those of the weights
     config_changes  fields of `Config`, for example min_size=256 or box_score_thresh=0.5
     raises          FileNotFoundError; ValueError naming the file for one that is truncated, holds code, or belongs to
                     another architecture
@@ -86,9 +102,11 @@ def load_weights(
         num_classes = len(class_names)
     if num_classes is not None:
         config = replace(config, num_classes=num_classes)
-    if class_names is None and config.num_classes == content.config.num_classes:
-        class_names = content.class_names
-    model = MaskRCNN(config, class_names)
+    if config.num_classes == content.config.num_classes:
+        # New names may be of other classes, which the ids of the old ones do not fit.
+        category_ids = content.category_ids if category_ids is None and class_names is None else category_ids
+        class_names = content.class_names if class_names is None else class_names
+    model = MaskRCNN(config, class_names, category_ids)
     model.load_report = _fill(model, content, str(name_or_path))
     if model.load_report.reset:
         warnings.warn(str(model.load_report), stacklevel=2)
@@ -99,16 +117,18 @@ def save_weights(model: MaskRCNN, path: str | Path) -> Path:
     """Write weights, configuration and class names to one safetensors file. An old file survives a failed write.
 
     path     ends in .safetensors
-    raises   ValueError for another ending, OSError if the disk is full
+    raises   ValueError for another ending, or for heads that disagree about the classes; OSError if the disk is full
     """
     from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: weights are saved as .safetensors, give the file that ending")
+    model.roi_heads.check()
     metadata = {
         "config": json.dumps(model.config.to_dict()),
         "class_names": json.dumps(model.class_names),
+        "category_ids": json.dumps(model.category_ids),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     temporary = path.with_suffix(f".{os.getpid()}.partial")
@@ -126,7 +146,7 @@ def save_weights(model: MaskRCNN, path: str | Path) -> Path:
 
 def _fill(model: MaskRCNN, content: _Content, source: str) -> LoadReport:
     """Copy the tensors that fit; only the class layers may differ, and only with the number of classes."""
-    given = rename_old_keys(content.state_dict)
+    given = content.state_dict
     own = model.state_dict()
     if content.config.norm == "frozen" or model.config.norm == "frozen":
         given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
@@ -145,7 +165,7 @@ def _fill(model: MaskRCNN, content: _Content, source: str) -> LoadReport:
         )
     kept = {name: value for name, value in given.items() if name not in reset}
     model.load_state_dict(kept, strict=False)
-    return LoadReport(source, tuple(kept), reset)
+    return LoadReport(source, tuple(kept), reset, content.notes)
 
 
 def _some(word: str, names: list[str]) -> str:
@@ -179,34 +199,39 @@ def _published(name: str) -> _Content:
     weights = getattr(detection, enum).COCO_V1
     try:
         state_dict = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except OSError as error:
+    except Exception as error:  # no network, a wrong hash, a file cut short: each its own class
         raise OSError(
             f"the COCO weights could not be downloaded from {weights.url} ({error}): "
             "check the network, or fetch the file by hand and give its path"
         ) from error
     names = tuple("background" if n == "__background__" else n for n in weights.meta["categories"])
-    return _Content(state_dict, _pretrained_config(architecture, len(names), eps_zero=name == "coco"), names)
+    config = _pretrained_config(architecture, len(names), eps_zero=name == "coco")
+    return _Content(own_names(state_dict), config, names, tuple(range(len(names))))
 
 
 def _safetensors(path: Path) -> _Content:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state_dict = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
+    except Exception as error:  # the library's own classes change from version to version
         raise ValueError(f"{path} is truncated or no safetensors file ({error}): fetch or make it again") from error
     if "config" not in metadata:
         return _plain(path, state_dict)
-    return _described(path, state_dict, metadata["config"], metadata.get("class_names", "null"))
+    return _described(path, state_dict, metadata)
 
 
-def _described(path: Path, state_dict: dict, config: str | dict, names: str | list | None) -> _Content:
-    """Weights that bring their configuration and class names with them, as JSON or as plain values."""
+def _described(path: Path, state_dict: dict, description: dict) -> _Content:
+    """Weights that bring their configuration, class names and category ids with them, as JSON or as plain values."""
     try:
-        config, names = (json.loads(value) if isinstance(value, str) else value for value in (config, names))
-        return _Content(state_dict, Config.from_dict(config), names and tuple(names))
+        config, names, ids = (
+            json.loads(value) if isinstance(value, str) else value
+            for value in (description.get(key) for key in ("config", "class_names", "category_ids"))
+        )
+        config = Config.from_dict(config)
+        return _Content(own_names(state_dict), config, names and tuple(names), ids and tuple(ids))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: the configuration in this file cannot be read: {error}") from error
 
@@ -214,34 +239,93 @@ def _described(path: Path, state_dict: dict, config: str | dict, names: str | li
 def _pickled(path: Path) -> _Content:
     """A checkpoint or state dict saved with torch. Only plain tensors and values are read: nothing in it runs."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors and plain values, or is no weights file, and was refused: nothing in it "
-            f"was run. Save a state dict, or use save_weights. ({str(error).splitlines()[0]})"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        saved, foreign = read_known(path)
+    except ForeignContentError as error:
+        raise ValueError(_refusal(path, str(error))) from error
+    except DamagedFileError as error:
         raise ValueError(f"{path} is truncated or no weights file ({error}): fetch or make it again") from error
-    if isinstance(saved, dict) and "config" in saved and "model" in saved:
-        return _described(path, saved.get("ema") or saved["model"], saved["config"], saved.get("class_names"))
-    return _plain(path, saved)
+    if isinstance(saved, dict) and isinstance(saved.get("config"), dict) and _is_state_dict(saved.get("model")):
+        return _described(path, saved.get("ema") or saved["model"], saved)
+    state_dict, notes = _chosen(path, saved, foreign)
+    if foreign:
+        notes.append(f"left unread, because it is no plain value: {', '.join(foreign)}")
+    content = _plain(path, state_dict)
+    return replace(content, notes=(*notes, *content.notes))
 
 
-def _plain(path: Path, saved) -> _Content:
-    """A state dict that does not say what it belongs to: one of torchvision's two, told by its names."""
-    if isinstance(saved, dict) and isinstance(saved.get("model"), dict):
-        saved = saved["model"]
-    if not isinstance(saved, dict) or not all(isinstance(v, Tensor) for v in saved.values()):
-        raise ValueError(f"{path} holds no state dict: give a dict from parameter names to tensors")
-    score = saved.get("roi_heads.box_predictor.cls_score.weight")
-    if score is None or "roi_heads.mask_predictor.conv5_mask.weight" not in saved:
+def _chosen(path: Path, saved: object, foreign: list[str]) -> tuple[dict, list[str]]:
+    """The state dict of the model in what a file holds, and what to say of the choice.
+
+    raises   ValueError if there is none, or if two entries could be it
+    """
+    if _is_state_dict(saved):
+        return saved, []
+    entries = saved if isinstance(saved, dict) else {}
+    models = [name for name in MODEL_ENTRIES if _is_state_dict(entries.get(name))]
+    averages = [name for name in AVERAGE_ENTRIES if _is_state_dict(entries.get(name))]
+    if len(models) > 1:
+        raise ValueError(f"{path} holds the weights of several models, {' and '.join(models)}: save one of them alone")
+    if models or averages:
+        taken = (models or averages)[0]
+        others = f"; its running average {averages[0]!r} was not" if models and averages else ""
+        return entries[taken], [f"the entry {taken!r} was taken{others}"]
+    if foreign and any(isinstance(value, Unread) for value in (saved, *entries.values())):
+        raise ValueError(_refusal(path, ", ".join(foreign[:3])))
+    raise ValueError(f"{path} holds no state dict: give a dict from parameter names to tensors")
+
+
+def _refusal(path: Path, names: str) -> str:
+    return (
+        f"{path} holds more than tensors and plain values ({names}), and was refused: nothing in it was run. "
+        "Save a state dict, or use save_weights"
+    )
+
+
+def _is_state_dict(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
+
+
+def _plain(path: Path, saved: dict) -> _Content:
+    """A state dict that does not say what it belongs to: one of torchvision's, told by names and sizes."""
+    try:
+        state = own_names(saved)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    score = state.get("roi_heads.box_predictor.cls_score.weight")
+    if score is None:
         raise ValueError(f"{path} holds the weights of another architecture: it has no Mask R-CNN heads")
-    architecture = "resnet50_fpn" if "roi_heads.box_head.fc6.weight" in saved else "resnet50_fpn_v2"
-    frozen = "backbone.body.bn1.num_batches_tracked" not in saved
-    config = preset(architecture, num_classes=len(score), norm="frozen" if frozen else "batch")
+    architecture = "resnet50_fpn" if "roi_heads.box_head.fc6.weight" in state else "resnet50_fpn_v2"
+    frozen = "backbone.body.bn1.num_batches_tracked" not in state
+    config = preset(
+        architecture,
+        num_classes=len(score),
+        norm="frozen" if frozen else "batch",
+        backbone=body_of(state) or "resnet50",
+        masks="roi_heads.mask_predictor.conv5_mask.weight" in state,
+    )
     if COCO_V1_FILE in path.name:
         config = _pretrained_config(architecture, len(score), eps_zero=True)
-    return _Content(saved, config, None)
+    notes = [f"{'.'.join(prefix)!r} was taken off the names" for prefix in name_prefixes(saved) if prefix]
+    return _Content(state, config, None, notes=tuple(notes))
+
+
+def body_of(state_dict: dict[str, Tensor]) -> str | None:
+    """The name of the torchvision ResNet whose body a state dict holds, told by the sizes of its weights; None if none.
+
+    state_dict  with our names
+    """
+    own = {
+        name.removeprefix(BODY): tensor.shape
+        for name, tensor in state_dict.items()
+        if name.startswith(BODY) and tensor.dim() == 4
+    }
+    for name in torchvision.models.list_models(module=torchvision.models):
+        if hasattr(torchvision.models.resnet, name):
+            with torch.device("meta"):  # sizes without numbers
+                body = torchvision.models.get_model(name, weights=None).state_dict()
+            if own == {key: tensor.shape for key, tensor in body.items() if tensor.dim() == 4}:
+                return name
+    return None
 
 
 def _pretrained_config(architecture: str, num_classes: int, eps_zero: bool) -> Config:

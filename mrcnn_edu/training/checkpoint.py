@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import random
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from ..model.pickles import DamagedFileError, ForeignContentError, read_plain
 
 FORMAT = "mrcnn_edu checkpoint 1"
 
@@ -19,7 +20,7 @@ class CheckpointError(RuntimeError):
 
 
 class _Recorder:
-    """A binary file that remembers the first error of the operating system: torch.save hides it behind its own."""
+    """A binary file that remembers its first error, or Ctrl-C: torch.save hides them behind errors of its own."""
 
     def __init__(self, file):
         self.file, self.error = file, None
@@ -28,7 +29,7 @@ class _Recorder:
         if self.error is None:
             try:
                 return self.file.write(data)
-            except OSError as error:
+            except BaseException as error:
                 self.error = error
         # Torch's zip writer cannot unwind from an error in its destructor; what it still writes goes nowhere.
         return len(data)
@@ -37,7 +38,7 @@ class _Recorder:
         if self.error is None:
             try:
                 self.file.flush()
-            except OSError as error:
+            except BaseException as error:
                 self.error = error
 
 
@@ -64,6 +65,11 @@ def save_checkpoint(path: str | Path, state: dict) -> None:
         kept = f"the last good one is still at {path}" if path.exists() else "there is no earlier one"
         fix = "free some space" if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) else "check the folder"
         raise CheckpointError(f"cannot save checkpoint {path}: {error.strerror or error}; {kept}; {fix}") from error
+    except BaseException as error:
+        _remove(fresh)
+        if isinstance(error.__context__, KeyboardInterrupt):  # Between two writes, torch hides it too.
+            raise error.__context__ from None
+        raise
 
 
 def _remove(path: Path) -> None:
@@ -90,15 +96,14 @@ def load_checkpoint(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_plain(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"no checkpoint at {path}") from None
-    except pickle.UnpicklingError as error:
+    except ForeignContentError as error:
         raise CheckpointError(f"{path} is refused: it holds more than tensors and plain values, or is no checkpoint; "
                               "nothing in it was run. Use a file that this package wrote") from error  # fmt: skip
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} cannot be read, it may be truncated ({first}). "
+    except (DamagedFileError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read, it may be truncated ({error}). "
                               "Use another checkpoint, or start the run anew") from error  # fmt: skip
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no training checkpoint of this package, so no run can go on from it; "

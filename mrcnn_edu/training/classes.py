@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 NAMELESS = "N/A"  # what COCO's published weights call the labels that no class uses
 
 
-def compare_classes(model_names: tuple[str, ...] | None, dataset) -> list[str]:
+def compare_classes(model_names: tuple[str, ...] | None, dataset, truth: dict | None = None) -> list[str]:
     """What an evaluation will not see because the model knows other classes than the data set, a line for each reason.
 
     Classes go by their names, in any order; names that differ in case or spaces are different.
 
     model_names  one a label, "background" first; None where the model names none
-    dataset      with `class_names`
+    dataset      with `class_names` and `category_ids`
+    truth        what `dataset.coco()` gives: then objects are counted, and a class without one is no loss
     returns      no line if the model has the data set's classes and no others
     raises       ValueError if no class is in common
     """
@@ -23,12 +26,17 @@ def compare_classes(model_names: tuple[str, ...] | None, dataset) -> list[str]:
     if theirs and len(unknown) == len(theirs):
         raise ValueError(
             f"the model knows {', '.join(ours)}, the data set {', '.join(theirs)}: no class in common"
-            f"{_alike(unknown, ours)}. Use class_agnostic to count every class as one"
+            f"{_alike(unknown, ours)}. Use `class_agnostic=True` to count every class as one"
         )
-    return _lines(unknown, unused, ours)
+    notes = _unknown_note(unknown, ours, dataset, truth)
+    if unused:
+        notes.append(f"the data set has no {listed(unused)}, which the model knows: such detections are left out")
+    return notes
 
 
-def label_categories(model, dataset, class_agnostic: bool = False) -> tuple[list[int | None], list[str]]:
+def label_categories(
+    model, dataset, class_agnostic: bool = False, truth: dict | None = None
+) -> tuple[list[int | None], list[str]]:
     """The data set's category id of each label of a model, and what has to be said of it.
 
     Labels go by the names of the classes. Where the model has none, they go by its `category_ids`; without those,
@@ -42,7 +50,7 @@ def label_categories(model, dataset, class_agnostic: bool = False) -> tuple[list
         return [ids[min(1, len(ids) - 1)]] * _label_count(model, dataset), []
     ours = getattr(model, "class_names", None)
     if ours is not None:
-        notes = compare_classes(tuple(ours), dataset)
+        notes = compare_classes(tuple(ours), dataset, truth)
         by_name = dict(zip(names[1:], ids[1:], strict=True))
         return [None, *(by_name.get(name) for name in ours[1:])], notes
     own = getattr(model, "category_ids", None)
@@ -57,7 +65,7 @@ def label_categories(model, dataset, class_agnostic: bool = False) -> tuple[list
     known = [f"{name} ({number})" for name, number in zip(names[1:], ids[1:], strict=True) if number in categories[1:]]
     unknown = [name for name, number in zip(names[1:], ids[1:], strict=True) if number not in categories[1:]]
     said = f"the model does not name its classes: {rule} of the data set: {listed(known) or 'none fits'}"
-    return [None, *categories[1:]], [said, *_lines(unknown, [], ())]
+    return [None, *categories[1:]], [said, *_unknown_note(unknown, (), dataset, truth)]
 
 
 def listed(names: list[str] | tuple[str, ...], most: int = 6) -> str:
@@ -71,17 +79,20 @@ def _label_count(model, dataset) -> int:
     return len(names) if config is None else config.num_classes
 
 
-def _lines(unknown: list[str], unused: list[str], ours: tuple[str, ...]) -> list[str]:
-    lines = []
-    if unknown:
-        lines.append(
-            f"the model does not know {listed(unknown)}: every such object counts as missed{_alike(unknown, ours)}"
-        )
-    if unused:
-        lines.append(
-            f"the data set does not have {listed(unused)}, which the model knows: such detections are left out"
-        )
-    return lines
+def _unknown_note(unknown: list[str], ours: tuple[str, ...], dataset, truth: dict | None) -> list[str]:
+    """The line on classes that the model cannot find."""
+    said = unknown
+    if truth is not None:
+        ids = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
+        counts = Counter(row["category_id"] for row in truth["annotations"] if not row.get("iscrowd"))
+        unknown = [name for name in unknown if counts[ids[name]]]
+        said = [f"{name} ({counts[ids[name]]} objects)" for name in unknown]
+    if not unknown:
+        return []
+    return [
+        f"the model does not know {listed(said)}: every such object counts as missed{_alike(unknown, ours)}. Use "
+        "weights that were trained on these classes, or `class_agnostic=True` to count every class as one"
+    ]
 
 
 def _alike(unknown: list[str], ours: tuple[str, ...]) -> str:

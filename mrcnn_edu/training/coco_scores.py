@@ -27,6 +27,7 @@ def average_precision(
     class_agnostic: bool = False,
     max_detections: int = COCO_LIMIT,
     by_size: bool = True,
+    kinds: tuple[str, ...] = KINDS,
 ) -> dict[str, dict[str, float]]:
     """COCO's figures of boxes and masks by pycocotools, which prints nothing here.
 
@@ -43,6 +44,7 @@ def average_precision(
     class_agnostic  every class counts as one
     max_detections  how many detections of a class count in one picture; with 300 it is AR300 instead of AR100
     by_size         False leaves out the figures by size
+    kinds           "bbox", "segm" or both; the figures of the other are -1, and its part of the results is not needed
     returns         {"bbox": {"AP": …, "AP50": …, …}, "segm": {…}} from 0 to 1, -1 where there is no object to find
     source          Lin et al. 2014; cocodataset/cocoapi, PythonAPI/pycocotools/cocoeval.py
     """
@@ -50,8 +52,11 @@ def average_precision(
     ground_truth = _coco(images, truth["categories"], annotations)
     scores = {}
     for kind in KINDS:
-        predictions = _coco(images, truth["categories"], [_sized(result, kind) for result in results])
+        rows = [_sized(result, kind) for result in results] if kind in kinds else []
+        predictions = _coco(images, truth["categories"], rows)
         scores[kind] = _score(ground_truth, predictions, kind, image_ids, class_agnostic, max_detections, by_size)
+        if kind not in kinds:
+            scores[kind] = dict.fromkeys(scores[kind], -1.0)
     return scores
 
 
@@ -103,8 +108,8 @@ def _complete(annotation: dict, size: tuple[int, int]) -> dict:
 
 
 def _sized(result: dict, kind: str) -> dict:
-    box, mask = result["bbox"], result["segmentation"]
-    area = box[2] * box[3] if kind == "bbox" else float(mask_codec.area(mask))
+    side = result["bbox"][2:]
+    area = side[0] * side[1] if kind == "bbox" else float(mask_codec.area(result["segmentation"]))
     return {**result, "area": area, "iscrowd": 0}
 
 

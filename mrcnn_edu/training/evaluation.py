@@ -16,11 +16,11 @@ from ..datasets.checker import describe
 from ..model import MaskRCNN
 from ..model.images import resized_size
 from .classes import label_categories
-from .coco_scores import average_precision, missing_figures
+from .coco_scores import KINDS, average_precision, counted, missing_figures
 from .errors import explained_out_of_memory
 from .limits import limit_notes, scored_detections
 
-METRICS = tuple((kind, name) for kind in ("bbox", "segm") for name in ("AP", "AP50", "AP75"))
+METRICS = tuple((kind, name) for kind in KINDS for name in ("AP", "AP50", "AP75"))
 
 
 def evaluate(
@@ -33,6 +33,7 @@ def evaluate(
     truth: dict | None = None,
     max_detections: int | None = None,
     by_size: bool = True,
+    warn: bool = True,
 ) -> dict[str, dict[str, float]]:
     """COCO's figures of the model's detections on a data set.
 
@@ -51,9 +52,10 @@ def evaluate(
     max_detections  how many detections of a class count in one picture; None: 100 as COCO has it, or
                     `box_detections_per_img` of the model's configuration where that is more
     by_size         False leaves out the six figures by size
+    warn            False leaves out what has been said before
     returns         {"bbox": {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"},
                     "segm": {...}}, from 0 to 1: see `average_precision`. As in pycocotools: 0 if there are objects
-                    and nothing was detected, -1 if there is no object to detect
+                    and nothing was detected, -1 if there is no object to detect or the model has no masks
     warns           UserWarning, before the first picture, of what `evaluation_notes` and `missing_figures` list
     raises          ValueError if the classes of model and data set differ, or if an image's size is not the one in its
                     annotations (a transform resizes it); torch.cuda.OutOfMemoryError that says what to lower
@@ -63,13 +65,13 @@ def evaluate(
     most = scored_detections(model, max_detections)
     ids = looked_at(truth, limit)
     notes = evaluation_notes(model, dataset, truth, limit, class_agnostic, most)
-    for note in notes + missing_figures(truth, ids, class_agnostic, by_size):
+    for note in notes + missing_figures(truth, ids, class_agnostic, by_size) if warn else ():
         warnings.warn(note, stacklevel=2)
     results, seen = [], []
     for found, image_id in detections(model, dataset, truth, batch, limit, class_agnostic, progress):
         results.extend(found)
         seen.append(image_id)
-    return average_precision(truth, results, seen, class_agnostic, most, by_size)
+    return average_precision(truth, results, seen, class_agnostic, most, by_size, kinds_of(model))
 
 
 def evaluation_notes(
@@ -85,9 +87,29 @@ def evaluation_notes(
 
     raises   ValueError if model and data set have no class in common, or for a limit that is none
     """
-    _, notes = label_categories(model, dataset, class_agnostic)
+    ids = looked_at(truth, limit)
+    truth = {**truth, "annotations": counted(truth, ids)[1]}
+    _, notes = label_categories(model, dataset, class_agnostic, truth)
+    if "segm" not in kinds_of(model):
+        notes = ["the model has no mask head: every figure of masks is -1", *notes]
     most = scored_detections(model, max_detections)
-    return notes + limit_notes(getattr(model, "config", None), truth, looked_at(truth, limit), most, class_agnostic)
+    return notes + limit_notes(getattr(model, "config", None), truth, ids, most, class_agnostic)
+
+
+def figure_notes(model: nn.Module, truth: dict, limit: int | None = None) -> list[str]:
+    """What limits the figures of a validation whatever the model learns, a line each: its settings, and what is absent.
+
+    Arguments as for `evaluate`.
+    """
+    ids = looked_at(truth, limit)
+    counted_truth = {**truth, "annotations": counted(truth, ids)[1]}
+    capped = limit_notes(getattr(model, "config", None), counted_truth, ids, scored_detections(model, None))
+    return capped + missing_figures(truth, ids, by_size=False)
+
+
+def kinds_of(model: nn.Module) -> tuple[str, ...]:
+    """What a model gives: boxes, and masks unless its mask head was taken away."""
+    return KINDS if getattr(getattr(model, "roi_heads", None), "has_mask", True) else KINDS[:1]
 
 
 def looked_at(truth: dict, limit: int | None) -> list[int]:
@@ -126,19 +148,18 @@ def detections(model, dataset, truth, batch=1, limit=None, class_agnostic=False,
 def coco_results(detection: dict, image_id: int, category_of=None) -> list[dict]:
     """One image's detections in COCO's results format.
 
-    detection    boxes (N, 4) xyxy, labels (N,), scores (N,), masks: N run-length codes
+    detection    boxes (N, 4) xyxy, labels (N,), scores (N,), masks: N run-length codes, or none of a mere detector
     category_of  COCO category id of each label, None at labels to leave out; None keeps the labels
     """
     corners = detection["boxes"].double().cpu()
     boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1)  # (N, 4) xywh
-    rows = zip(boxes.tolist(), detection["labels"].tolist(), detection["scores"].tolist(), detection["masks"],
-               strict=True)  # fmt: skip
+    masks = [{"segmentation": code} for code in detection["masks"]] if "masks" in detection else [{}] * len(boxes)
+    rows = zip(boxes.tolist(), detection["labels"].tolist(), detection["scores"].tolist(), masks, strict=True)
     results = []
-    for box, label, score, code in rows:
+    for box, label, score, mask in rows:
         category = label if category_of is None else category_of[label]
         if category is not None:
-            results.append({"image_id": image_id, "category_id": category, "bbox": box, "score": score,
-                            "segmentation": code})  # fmt: skip
+            results.append({"image_id": image_id, "category_id": category, "bbox": box, "score": score, **mask})
     return results
 
 

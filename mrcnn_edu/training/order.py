@@ -6,13 +6,14 @@ That is why a resumed run goes on exactly, and why the number of worker processe
 from __future__ import annotations
 
 import random
-import signal
 from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from .interrupts import leave_interrupts_to_the_run
 
 SHUFFLED_AT_MOST = 1 << 20
 
@@ -84,11 +85,6 @@ def _lists(items: list) -> tuple[list, list]:
     return [image for image, _ in items], [target for _, target in items]
 
 
-def _ignore_interrupts(worker: int) -> None:
-    # Ctrl-C reaches the whole process group; the run itself decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def batches(dataset: Dataset, seed: int, batch: int, first: int, last: int, workers: int = 0, pin: bool = False):
     """Iterator over (images, targets) of steps first, ..., last - 1.
 
@@ -103,6 +99,6 @@ def batches(dataset: Dataset, seed: int, batch: int, first: int, last: int, work
         num_workers=workers,
         collate_fn=_lists,
         pin_memory=pin,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=leave_interrupts_to_the_run,
         generator=torch.Generator().manual_seed(seed),
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from ..datasets.limits import limit_note, size_notes
 from ..model import MaskRCNN
 from ..model.boxes import box_iou, resize_boxes
 from .errors import explained_out_of_memory
-from .limits import proposal_notes, size_notes
 
 COUNTS = (10, 50, 200)
 THRESHOLDS = (0.5, 0.7)
@@ -50,7 +48,7 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
     count = len(dataset) if limit is None else min(limit, len(dataset))
     reached = {k: [] for k in COUNTS}
     proposals = called = 0
-    counts, truths = Counter(), []
+    truths = []
     for index in tqdm(range(count), desc="proposing", unit="image", disable=not progress):
         image, target = dataset[index]
         with explained_out_of_memory("evaluation", model, 1):
@@ -60,7 +58,6 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
         called += int((scores >= 0.5).sum())
         truth = target["boxes"].as_subclass(torch.Tensor).float().reshape(-1, 4).to(device)
         truth = resize_boxes(truth, stages.original_sizes[0], stages.image_sizes[0])
-        counts[index] = len(truth)
         truths.append(truth.cpu().numpy())
         curve = recall_curve(truth, boxes)
         for k, best in reached.items():
@@ -75,12 +72,14 @@ def proposal_recall(model: MaskRCNN, dataset: Dataset, limit: int | None = None,
             str(k): {str(least): float(np.mean(np.array(best) >= least)) if objects else -1.0 for least in THRESHOLDS}
             for k, best in reached.items()
         },
-        "notes": _notes(model, counts, truths),
+        "notes": _notes(model, truths),
     }
 
 
-def _notes(model: MaskRCNN, counts: Counter, truths: list[np.ndarray]) -> list[str]:
+def _notes(model: MaskRCNN, truths: list[np.ndarray]) -> list[str]:
     corners = np.concatenate([np.zeros((0, 4)), *truths])  # (G, 4) of all pictures
-    sides = (corners[:, 2:] - corners[:, :2]).T
-    nothing = [] if len(corners) else ["there is no object in the pictures looked at, so every recall is -1"]
-    return nothing + proposal_notes(model.config, counts, len(counts)) + size_notes(model.config, *sides)
+    if not len(corners):
+        return ["there is no object in the pictures looked at, so every recall is -1"]
+    counts, limit = np.array([len(boxes) for boxes in truths]), model.config.rpn_post_nms_top_n_test
+    notes = limit_note(counts, "rpn_post_nms_top_n_test", limit, "regions of a picture that the model looks at")
+    return notes + size_notes(model.config, *(corners[:, 2:] - corners[:, :2]).T)

@@ -156,7 +156,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except Exception as error:  # whatever class torch has for a name that it does not know
         raise ValueError(f"{name!r} is no device: use cpu, cuda, cuda:1, mps or auto") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but torch finds no CUDA GPU here: use cpu or auto")

@@ -98,19 +98,22 @@ class TrainState:
             set_random_state(before)
 
     def to_dict(self, dataset) -> dict:
-        """Everything a run needs to go on, and the weights, config and class names that `load_weights` reads."""
+        """Everything a run needs to go on, and the weights, config, class names and category ids that `load_weights`
+        reads."""
         config = getattr(self.model, "config", None)
         return {
             "model": self.best_model.state_dict(),
             "training_model": None if self.average is None else self.model.state_dict(),
             "config": None if config is None else config.to_dict(),
             "class_names": list(getattr(self.model, "class_names", None) or dataset.class_names),
+            "category_ids": _listed(getattr(dataset, "category_ids", None)),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": {"name": self.settings.schedule, "next_lr": learning_rate(self.step, self.settings)},
             "step": self.step,
             "sampler": {"seed": self.settings.seed, "position": self.step * self.settings.batch,
-                        "dataset": getattr(dataset, "name", ""), "length": len(dataset)},
+                        "dataset": getattr(dataset, "name", ""), "length": len(dataset),
+                        "augment": augmentation(dataset)},
             "random": random_state(),
             "settings": self.settings.to_dict(),
         }  # fmt: skip
@@ -128,10 +131,10 @@ class TrainState:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.scaler.load_state_dict(saved["scaler"])
             set_random_state(saved["random"])
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        except Exception as error:  # torch's own classes for what does not fit change from version to version
             lines = " ".join(str(error).split())[:300]
             raise CheckpointError(f"{path} does not fit this run's model or optimizer: {lines}") from error
-        self.step = saved["step"]
+        self.step, self.updating = saved["step"], False
 
     def _check_same(self, saved: dict, dataset, path) -> None:
         def refuse(what, there, here):
@@ -143,9 +146,18 @@ class TrainState:
         for name, value in (saved["config"] or {}).items():
             if name in ours and ours[name] != value:
                 refuse(f"the model's {name}", value, ours[name])
-        for name, here in (("dataset", getattr(dataset, "name", "")), ("length", len(dataset))):
-            if saved["sampler"][name] != here:
-                refuse(f"the data set's {'name' if name == 'dataset' else name}", saved["sampler"][name], here)
+        for what, there, here in (
+            ("the data set's name", saved["sampler"]["dataset"], getattr(dataset, "name", "")),
+            ("the data set's length", saved["sampler"]["length"], len(dataset)),
+            ("the classes", saved["class_names"], list(dataset.class_names)),
+        ):
+            if there != here:
+                refuse(what, there, here)
+        # Checkpoints did not always hold it.
+        there, here = (options or {} for options in (saved["sampler"].get("augment"), augmentation(dataset)))
+        for name in {**there, **here} if "augment" in saved["sampler"] else ():
+            if there.get(name) != here.get(name):
+                refuse(f"the augmentation {name}", there.get(name), here.get(name))
         ours = self.settings.to_dict()
         # A setting that came after the checkpoint had its default then.
         for name, value in {**TrainSettings().to_dict(), **saved["settings"]}.items():
@@ -156,3 +168,13 @@ class TrainState:
         if saved["settings"]["steps"] != self.settings.steps:
             warnings.warn(f"{path} was planned for {saved['settings']['steps']} steps, now {self.settings.steps}: "
                           "the learning rate follows the new plan from here on", stacklevel=4)  # fmt: skip
+
+
+def augmentation(dataset) -> dict | None:
+    """The options of the data set's `train_transforms`, as plain values; None where it has none, or others."""
+    options = getattr(getattr(dataset, "transform", None), "options", None)
+    return None if options is None else {name: _listed(value) for name, value in options.items()}
+
+
+def _listed(value):
+    return list(value) if isinstance(value, tuple) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -66,7 +67,10 @@ class Table:
     def sync(self) -> None:
         """Wait until every row is on the disk."""
         if self.file is not None:
-            os.fsync(self.file.fileno())
+            try:
+                os.fsync(self.file.fileno())
+            except OSError as error:
+                raise self._failed(error) from error
 
     def close(self) -> None:
         """Close the file; the rows stay in memory."""
@@ -79,4 +83,11 @@ class Table:
             self.writer.writerows(lines)
             self.file.flush()
         except OSError as error:
-            raise OSError(error.errno, f"cannot write {self.path}: {error.strerror}; free some space") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> OSError:
+        # What is still in the buffer is lost anyway; closing would only fail once more, and hide this error.
+        file, self.file = self.file, None
+        with suppress(OSError):
+            file.close()
+        return OSError(error.errno, f"cannot write {self.path}: {error.strerror}; free some space")

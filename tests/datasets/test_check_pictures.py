@@ -167,16 +167,17 @@ def test_limits_that_cap_the_score_are_notes(tmp_path):
     small = preset("lesson", min_size=(300,), max_size=512)
     report = check_dataset(CocoDataset(many(250, 3000), tmp_path), config=small)
     assert report.ok and report.notes[0] == "no object of class pear"
-    detections, proposals = report.notes[1:]
-    assert "1 images hold more objects than the 100 detections of the model (up to 250)" in detections
-    assert "at most 40.0% of all objects can be found; raise `box_detections_per_img`" in detections
-    assert "the 200 proposals" in proposals and "at most 80.0%" in proposals
-    tiny = CocoDataset(
-        content(annotation(**rectangle(0, 0, 60, 60)), images=[picture(1, "a.png", 3000, 3000)]), tmp_path
-    )
-    assert "1 of 1 objects are narrower than 8 pixels" in check_dataset(tiny, config=small).notes[-1]
-    full = CocoDataset(
-        content(annotation(**rectangle(0, 0, 3000, 3000)), images=[picture(1, "a.png", 3000, 3000)]), tmp_path
-    )
-    assert "are wider than 256 pixels" in check_dataset(full, config=small).notes[-1]
-    assert all("model" not in note for note in check_dataset(full).notes)
+    detections, proposals = report.notes[1:3]
+    assert "1 of 1 pictures hold more than 100 objects (up to 250), and `box_detections_per_img=100`" in detections
+    assert "at least 150 of 250 objects are missed, so that 40.0% of them can be found at most" in detections
+    assert "more than 200 objects" in proposals and "`rpn_post_nms_top_n_test=250` lifts it" in proposals
+
+
+@pytest.mark.parametrize(("side", "word"), [(60, "too small"), (800, None), (2900, "too large")])
+def test_objects_that_no_anchor_fits_are_a_note(tmp_path, side, word):
+    Image.new("RGB", (3000, 3000)).save(tmp_path / "a.png")
+    one = content(annotation(**rectangle(0, 0, side, side)), images=[picture(1, "a.png", 3000, 3000)])
+    dataset, small = CocoDataset(one, tmp_path), preset("lesson", min_size=(300,), max_size=512)
+    notes = [note for note in check_dataset(dataset, config=small).notes if "anchor" in note]
+    assert [f"1 of 1 objects are {word} for every anchor" in note for note in notes] == ([True] if word else [])
+    assert not any("anchor" in note for note in check_dataset(dataset).notes)

@@ -71,26 +71,6 @@ def test_a_crash_names_the_error_and_the_line(capsys):
     assert "It was called with (tensor([2.0, 4.0]),)" in out
 
 
-@pytest.mark.parametrize(
-    "mine, words",
-    [
-        (lambda x: x.max(dim=0) - 1, ".values"),
-        (lambda x: (x > 3).mean(), ".float()"),
-        (lambda x: x / 2 if x > 3 else x, "torch.where"),
-    ],
-)
-def test_an_error_whose_words_do_not_help_gets_words_that_do(mine, words):
-    verdict = check(TASK, mine)
-    assert verdict.state == "crashed" and words in verdict.message
-
-
-def test_not_implemented_counts_as_empty():
-    def mine(x):
-        raise NotImplementedError
-
-    assert check(TASK, mine).state == "empty"
-
-
 def test_wrong_values_show_the_input_and_both_answers():
     verdict = check(TASK, lambda x: x / 2 + torch.arange(len(x)))
     assert verdict.state == "wrong"
@@ -169,16 +149,6 @@ def test_progress_counts_what_is_done_and_keeps_it(shelf, capsys):
     assert "Lesson 99: 1 of 1 done" in out and "Lesson 00: 0 of" in out
 
 
-def test_an_error_of_torch_is_not_taken_for_an_empty_answer(shelf):
-    verdict = check(SHELF.find("recall"), lambda iou, threshold: (iou >= threshold).any(dim=1).mean())
-    assert verdict.state == "crashed" and "NotImplementedError" in verdict.message
-
-    def empty(iou, threshold):
-        raise NotImplementedError
-
-    assert check(SHELF.find("recall"), empty).state == "empty"
-
-
 def test_a_cut_gradient_and_a_tensor_for_a_tuple_are_named(shelf):
     task = SHELF.find("encode")
     cut = check(task, lambda boxes, anchors: task.reference(boxes, anchors).detach())
@@ -194,28 +164,25 @@ def test_progress_of_one_lesson_leaves_the_others_out(shelf, capsys):
     assert shown.startswith("Lesson 00:") and shown.count("Lesson") == 1
 
 
-def test_a_damaged_progress_file_is_set_aside_not_lost(shelf, capsys):
-    shelf.parent.mkdir()
-    shelf.write_text("{not json")
-    exercise("half")(half)
-    assert json.loads(shelf.read_text()) == {"half": "right"}
-    assert (shelf.parent / "progress.unreadable.json").read_text() == "{not json"
-    assert "could not be read" in capsys.readouterr().out
-
-
-def test_a_progress_file_that_cannot_be_written_does_not_stop_the_lesson(monkeypatch, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("MRCNN_EDU_PROGRESS", str(tmp_path / "file" / "progress.json"))
-    assert exercise("half")(half) is half
-    assert "could not be" in capsys.readouterr().out
-
-
 def test_same_compares_structure_shape_and_value():
     assert same({"a": (1, 2)}, {"a": [1, 2]})
     assert same(torch.tensor([1.0, float("nan")]), np.array([1.0, float("nan")]))
     assert not same(torch.zeros(2), torch.zeros(2, 1))
     assert not same({"a": 1}, {"a": 1, "b": 2})
     assert not same("x", 1) and not same(1, "x") and not same(object(), 1.0)
+
+
+def test_an_answer_with_a_gradient_or_in_bfloat16_has_numbers_too():
+    assert same(torch.ones(2, requires_grad=True), torch.ones(2)) and same(torch.ones(2).bfloat16(), torch.ones(2))
+    assert not same(torch.ones(2, device="meta"), torch.ones(2))
+
+
+def test_an_answer_that_refuses_to_be_numbers_is_no_right_one():
+    class Strange:
+        def __array__(self, *given, **named):
+            raise RuntimeError("no")
+
+    assert not same(Strange(), torch.ones(2))
 
 
 def test_a_verdict_shows_in_html_with_its_text_escaped():

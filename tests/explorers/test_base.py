@@ -167,7 +167,7 @@ def test_wishes_that_come_while_drawing_are_met_once():
     inside.wait(10)
     bar.draw = plain
     bar.drawn.clear()
-    bar._state = threading.RLock()  # the values may change while the picture is drawn
+    bar._state = bar.length.lock = threading.RLock()  # the values may change while the picture is drawn
     for value in range(20, 60):
         bar.length.slider.value = value
     go.set()

@@ -229,13 +229,19 @@ def test_missed_objects_are_marked(scene):
     assert scene.view_now.last and (scene.view_now.covered() < 0.5).any()
     marked = scene.snapshot()
     scene.truths, known = {}, scene.truths
-    run = scene._runs.pop("scene")
-    scene._view = None
+    forget(scene)
     try:
         scene.set(top_after=1)
         assert scene.snapshot() != marked and "not known" in scene.describe()
     finally:
-        scene.truths, scene._runs["scene"], scene._view = known, run, None
+        scene.truths = known
+        forget(scene)
+
+
+def forget(explorer):
+    """Let the explorer run its model anew."""
+    for memory in (explorer._runs, explorer._views):
+        memory.forget(lambda key: True)
 
 
 def test_without_objects_recall_has_nothing_to_count(trained):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -54,3 +59,28 @@ def test_the_cache_gives_the_same_grid_and_stays_small():
         anchors((32, 8 * width), [(4, width)], "cpu")
     assert len(anchors._grids) == CACHED_GRIDS
     assert torch.equal(anchors((32, 32), [(4, 4)], "cpu")[0], first[0])
+
+
+def test_the_cache_stands_many_threads():
+    anchors = Anchors(((8,),), (1.0,))
+    widths = [*range(1, 2 * CACHED_GRIDS)] * 40
+
+    def right(width: int) -> bool:
+        return len(anchors((32, 8 * width), [(4, width)], "cpu")[0]) == 4 * width
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(right, widths))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(anchors._grids) == CACHED_GRIDS
+
+
+def test_a_copy_has_its_own_cache():
+    anchors = Anchors(((8,),), (1.0,))
+    first = anchors((32, 32), [(4, 4)], "cpu")
+    for copied in (copy.deepcopy(anchors), pickle.loads(pickle.dumps(anchors))):
+        again = copied((32, 32), [(4, 4)], "cpu")
+        assert again is not first and torch.equal(again[0], first[0])

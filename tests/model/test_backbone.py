@@ -8,7 +8,8 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from mrcnn_edu.model import Config, preset
-from mrcnn_edu.model.backbone import Backbone, conv_norm_relu, folded_conv, scale_and_shift
+from mrcnn_edu.model.backbone import Backbone
+from mrcnn_edu.model.folding import conv_norm_relu, folded_conv, scale_and_shift
 
 
 def with_statistics(module: nn.Module) -> nn.Module:

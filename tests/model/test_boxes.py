@@ -162,3 +162,85 @@ def test_grouped_nms_keeps_what_torchvision_keeps_in_its_order(count, ties):
         scores = (scores * 20).round() / 20
     groups = torch.randint(0, 5, (count,), generator=generator)
     assert torch.equal(grouped_nms(a, scores, groups, 0.5), torchvision.ops.batched_nms(a, scores, groups, 0.5))
+
+
+# Equal boxes without area, lines, inverted ones, an endless one: what a detector gives when its training went wrong.
+DEGENERATE = {
+    "points": [[1, 1, 1, 1], [1, 1, 1, 1]],
+    "lines": [[0, 0, 0, 5], [0, 0, 0, 5], [0, 0, 5, 5], [0, 2, 5, 2]],
+    "inverted": [[5, 5, 0, 0], [5, 5, 0, 0], [0, 0, 5, 5], [5, 0, 0, 5]],
+    "endless": [[0, 0, math.inf, 5], [0, 0, math.inf, 5], [0, 0, 5, 5]],
+}
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_nms_of_degenerate_boxes_is_torchvisions(name, threshold):
+    boxes = torch.tensor(DEGENERATE[name], dtype=torch.float32)
+    scores, one_group = torch.linspace(1, 0.5, len(boxes)), torch.zeros(len(boxes), dtype=torch.int64)
+    theirs = torchvision.ops.nms(boxes, scores, threshold)
+    assert torch.equal(nms(boxes, scores, threshold), theirs)
+    assert torch.equal(grouped_nms(boxes, scores, one_group, threshold), theirs)
+    assert torch.equal(box_iou(boxes, boxes).nan_to_num(-1), torchvision.ops.box_iou(boxes, boxes).nan_to_num(-1))
+
+
+@given(boxes(max_size=8, side=0.0), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
+def test_nms_with_sides_of_zero_is_torchvisions(a, threshold):
+    a = a.round()
+    scores = torch.linspace(1, 0.1, len(a))
+    assert torch.equal(nms(a, scores, threshold), torchvision.ops.nms(a, scores, threshold))
+
+
+TYPES = [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float64]
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_areas_and_overlaps_of_every_type_are_those_of_float32(dtype):
+    a = torch.tensor([[0, 0, 100, 100], [5, 8, 120, 96], [1, 1, 2, 2], [100, 100, 110, 120]])
+    assert box_area(a.to(dtype)).tolist() == torchvision.ops.box_area(a.float()).tolist()
+    overlaps = box_iou(a.to(dtype), a.to(dtype))
+    assert torch.allclose(overlaps.float(), torchvision.ops.box_iou(a.float(), a.float()), rtol=1e-6)
+
+
+def test_areas_that_overflow_half_precision_have_an_overlap():
+    large = torch.tensor([[0.0, 0, 300, 300]]).half()
+    assert box_iou(large, large).item() == 1.0 and box_area(large).item() == 90000.0
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int64, torch.float16], ids=str)
+def test_what_scales_or_divides_takes_every_type(dtype):
+    a, b = torch.tensor([[2, 4, 10, 12]]), torch.tensor([[4, 4, 8, 20]])
+    assert resize_boxes(a.to(dtype), (4, 4), (2, 6)).tolist() == [[3.0, 2.0, 15.0, 6.0]]
+    weights = (0.5, 1.5, 2.5, 3.5)
+    expected = encode(a.float(), b.float(), weights)
+    assert torch.allclose(encode(a.to(dtype), b.to(dtype), weights), expected)
+    assert torch.allclose(decode(expected.half(), b.to(dtype), weights), a.float(), atol=0.01)
+    assert clip_boxes(a.to(dtype), (1000, 9)).tolist() == [[2, 4, 9, 12]]
+
+
+def test_small_integers_are_clipped_to_images_larger_than_they_count():
+    assert clip_boxes(torch.tensor([[-3, 1, 100, 120]], dtype=torch.int8), (900, 50)).tolist() == [[0, 1, 50, 120]]
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (0, 5), (3,), (3, 2, 4), (4, 3)], ids=str)
+def test_other_shapes_are_refused_by_name(shape):
+    wrong, right, scores = torch.rand(shape), random_boxes(3), torch.rand(shape[0])
+    for name, call in {
+        "boxes1": lambda: box_iou(wrong, right),
+        "boxes2": lambda: box_iou(right, wrong),
+        "boxes": lambda: nms(wrong, scores, 0.5),
+        "deltas": lambda: decode(wrong, right),
+    }.items():
+        with pytest.raises(ValueError, match=rf"{name} has shape \({shape[0]},.*give \(N, 4\)"):
+            call()
+    for call in (lambda: box_area(wrong), lambda: grouped_nms(wrong, scores, scores.long(), 0.5)):
+        with pytest.raises(ValueError, match=r"boxes has shape .*give \(N, 4\)"):
+            call()
+
+
+@pytest.mark.parametrize("count", [2, 4, 0])
+def test_one_score_and_one_group_a_box(count):
+    with pytest.raises(ValueError, match=r"scores has shape .*one for each box"):
+        nms(random_boxes(3), torch.rand(count), 0.5)
+    with pytest.raises(ValueError, match=r"groups has shape .*one for each box"):
+        grouped_nms(random_boxes(3), torch.rand(3), torch.zeros(count, dtype=torch.int64), 0.5)

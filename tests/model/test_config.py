@@ -32,7 +32,6 @@ REFUSED = [
     ({"num_classes": 0}, "num_classes is 0"),
     ({"min_size": ()}, "min_size"),
     ({"min_size": 0}, "min_size.*positive"),
-    ({"min_size": (800, 1400)}, r"min_size.*max_size \(1333\)"),
     ({"norm": "group"}, 'norm is \'group\'.*"batch" or "frozen"'),
     ({"trainable_layers": 6}, "trainable_layers is 6.*0 to 5"),
     ({"trainable_layers": -1}, "trainable_layers is -1"),

@@ -60,6 +60,15 @@ def test_soft_paste_is_torchvisions_at_random(seed, height, width):
     agree(paste_masks(masks, boxes, (height, width)), theirs)
 
 
+@pytest.mark.parametrize("box", [[30, 20, 10, 5], [30, 5, 10, 20], [10, 20, 30, 5], [12, 8, 11, 20]])
+def test_an_inverted_box_is_pasted_as_torchvision_does(box):
+    masks, boxes = torch.rand(1, 28, 28), torch.tensor([box], dtype=torch.float32)
+    pasted = paste_masks(masks, boxes, SIZE)
+    agree(pasted, paste_masks_in_image(masks[:, None], boxes, SIZE, padding=1))
+    assert not pasted.any() and not paste_masks(masks, boxes, SIZE, "bool").any()
+    assert mask_codec.area(paste_masks(masks, boxes, SIZE, "rle"))[0] == 0
+
+
 def test_paste_of_nothing():
     none = torch.zeros(0, 4)
     for form, dtype in (("soft", torch.float32), ("bool", torch.bool)):

@@ -13,8 +13,8 @@ from torch import nn
 
 from mrcnn_edu.model import PRESETS, MaskRCNN, load_weights, matching, preset, save_weights
 from mrcnn_edu.model.anchors import CACHED_GRIDS
-from mrcnn_edu.model.backbone import folded_conv
 from mrcnn_edu.model.boxes import IOU_CHUNK, grouped_nms
+from mrcnn_edu.model.folding import folded_conv
 from mrcnn_edu.model.losses import anchor_labels
 from mrcnn_edu.model.matching import match
 from tests.model.scenes import scenes, small_config, small_model, small_scenes

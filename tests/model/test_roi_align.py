@@ -178,3 +178,51 @@ def test_few_rois_on_large_maps_need_no_table(monkeypatch, layout, count, sampli
 def test_rois_carry_their_image():
     rois = to_rois([random_boxes(2), torch.zeros(0, 4), random_boxes(1)])
     assert rois[:, 0].tolist() == [0, 0, 2] and rois.shape == (3, 5)
+
+
+# Inverted on one or both axes, without length, far away, and larger than the map.
+ODD = torch.tensor([[6.0, 6, 2, 1], [6, 1, 2, 5], [1, 6, 5, 2], [3, 3, 3, 3], [90, 90, 99, 95], [-99, -99, 99, 99]])
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("sampling_ratio", [-1, 0, 1, 2, 3])
+def test_odd_rois_are_read_as_the_kernel_reads_them(aligned, sampling_ratio):
+    features, rois = torch.randn(2, 3, 9, 11), rois_of(ODD)
+    theirs = torchvision.ops.roi_align(features, rois, 3, 0.5, sampling_ratio, aligned)
+    levels = torch.zeros(len(rois), dtype=torch.int64)
+    bags = pyramid_roi_align([features], rois, levels, 3, [0.5], sampling_ratio, aligned)
+    assert torch.allclose(bags, theirs, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(roi_align(features, rois, 3, 0.5, sampling_ratio, aligned), theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+@pytest.mark.parametrize("corner", range(4))
+def test_corners_that_are_no_numbers_read_nothing_outside_the_map(value, sampling_ratio, corner):
+    """torchvision's kernel reads foreign memory here."""
+    features, rois = torch.rand(1, 2, 6, 7), torch.tensor([[0.0, 1, 1, 5, 5]])
+    rois[0, 1 + corner] = value
+    levels = torch.zeros(1, dtype=torch.int64)
+    for pooled in (
+        roi_align(features, rois, 2, 1.0, sampling_ratio),
+        pyramid_roi_align([features], rois, levels, 2, [1.0], sampling_ratio),
+    ):
+        assert torch.isfinite(pooled).all() and float(pooled.abs().max()) <= 1
+
+
+@pytest.mark.parametrize("index", [-1.0, 2.0, float("nan")])
+def test_an_image_that_is_not_there_is_refused(index):
+    features, rois = torch.rand(2, 3, 6, 7), torch.tensor([[1.0, 1, 1, 5, 5], [index, 1, 1, 5, 5]])
+    levels = torch.zeros(2, dtype=torch.int64)
+    for call in (
+        lambda: roi_align(features, rois, 2, 1.0),
+        lambda: pyramid_roi_align([features], rois, levels, 2, [1]),
+    ):
+        with pytest.raises(ValueError, match="roi 1 is of image .*there are 2 images"):
+            call()
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (5,), (0, 4)], ids=str)
+def test_rois_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"rois has shape .*give \(R, 5\)"):
+        roi_align(torch.rand(2, 3, 6, 7), torch.rand(shape), 2, 1.0)

@@ -8,7 +8,10 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
+from http.client import HTTPException
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -158,12 +161,14 @@ def test_published_weights_are_read_as_torchvision_reads_them(monkeypatch, resne
     assert len(model.class_names) == model.config.num_classes == 91
     assert model.config.norm_eps == 0.0 and model.config.trainable_layers == 3
 
-    def fail(self, **options):
-        raise OSError("no route to host")
+    for error in (OSError("no route to host"), RuntimeError("invalid hash value"), HTTPException("cut short")):
 
-    monkeypatch.setattr(enum, "get_state_dict", fail)
-    with pytest.raises(OSError, match="could not be downloaded from https://.*no route.*fetch the file by hand"):
-        load_weights("coco")
+        def fail(self, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(enum, "get_state_dict", fail)
+        with pytest.raises(OSError, match=f"could not be downloaded from https://.*{error}.*fetch the file by hand"):
+            load_weights("coco")
 
 
 def truncated(source, target):
@@ -255,7 +260,7 @@ REFUSED = {
         lambda saved, tmp: truncated(saved, tmp / "half.safetensors"), r"half.safetensors is truncated.*fetch or make",
     ),
     "truncated pth": (cut_pth, r"half.pth is truncated or no weights file.*fetch or make it again"),
-    "empty file": (empty_file, r"empty.pth (is truncated or|holds more)"),
+    "empty file": (empty_file, r"empty.pth is truncated or no weights file"),
     "a web page": (text_file, r"page.safetensors is truncated or no safetensors file"),
     "code inside": (with_code, r"code.pth holds more than tensors.*refused: nothing in it was run.*save_weights"),
     "code in a bare pickle": (raw_pickle, r"raw.pth holds more than tensors.*nothing in it was run"),
@@ -279,6 +284,72 @@ def test_a_bad_file_is_refused_by_name(saved, tmp_path, make, message):
     with pytest.raises(ValueError, match=message):
         load_weights(make(saved, tmp_path))
     assert not (tmp_path / "made.txt").exists(), "nothing in the file was run"
+
+
+def without_a_storage(saved, tmp):
+    """A zip that is whole, but lacks the numbers of a tensor: no code is in it, so it is not said to hold any."""
+    write_pth(tmp / "whole.pth", load_file(saved))
+    with zipfile.ZipFile(tmp / "whole.pth") as whole, zipfile.ZipFile(tmp / "gaps.pth", "w") as gaps:
+        for name in whole.namelist():
+            if not name.endswith("data/0"):
+                gaps.writestr(name, whole.read(name))
+    return tmp / "gaps.pth"
+
+
+def with_a_byte_changed(saved, tmp):
+    content = bytearray(write_pth(tmp / "whole.pth", load_file(saved)).read_bytes())
+    content[content.index(b"data.pkl") + 100] ^= 0xFF
+    (tmp / "changed.pth").write_bytes(content)
+    return tmp / "changed.pth"
+
+
+def cut_old_form(saved, tmp):
+    torch.save(load_file(saved), tmp / "old.pth", _use_new_zipfile_serialization=False)
+    return truncated(tmp / "old.pth", tmp / "half_old.pth")
+
+
+DAMAGED = (
+    without_a_storage,
+    with_a_byte_changed,
+    cut_old_form,
+    lambda saved, tmp: write_bytes(tmp / "text.pth", b"not weights at all"),
+    lambda saved, tmp: write_bytes(tmp / "picture.pth", b"\x89PNG\r\n\x1a\n" + bytes(100)),
+    lambda saved, tmp: write_bytes(tmp / "noise.pth", bytes(range(256)) * 9),
+)
+
+
+def write_bytes(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("make", DAMAGED)
+def test_a_damaged_file_is_not_said_to_hold_code(saved, tmp_path, make):
+    with pytest.raises(ValueError, match=r"\.pth is truncated or no weights file"):
+        load_weights(make(saved, tmp_path))
+
+
+@pytest.mark.parametrize("value", [torch.nn.Linear(2, 2), Path("here"), Opens("made.txt"), {1: print}])
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}, {"pickle_protocol": 4}])
+def test_what_is_more_than_tensors_is_said_to_be(tmp_path, value, options):
+    torch.save({"model": value}, tmp_path / "more.pth", **options)
+    with pytest.raises(ValueError, match="more.pth holds more than tensors and plain values"):
+        load_weights(tmp_path / "more.pth")
+
+
+def test_whatever_a_library_raises_is_told_with_the_files_name(saved, tmp_path, monkeypatch):
+    class Unheard(Exception):
+        pass
+
+    def fail(*given, **named):
+        raise Unheard
+
+    write_pth(tmp_path / "good.pth", load_file(saved))
+    monkeypatch.setattr(torch, "load", fail)
+    monkeypatch.setattr("safetensors.safe_open", fail)
+    for name in ("good.pth", saved.name):
+        with pytest.raises(ValueError, match=f"{name} is truncated or no"):
+            load_weights(tmp_path / name if name == "good.pth" else saved)
 
 
 def test_the_code_would_have_run_elsewhere(tmp_path):

@@ -87,7 +87,7 @@ def test_an_empty_data_set_is_refused():
 
 
 def test_classes_of_model_and_data_must_agree():
-    with pytest.raises(ValueError, match=r"5 classes .*background, disc.* the model 3: make it with `num_classes=5`"):
+    with pytest.raises(ValueError, match=r"5 classes .*background, disc.* the model 3: make it with num_classes=5"):
         run(model=tiny_model(num_classes=3))
     model, _ = run(steps=1)
     assert model.class_names == tiny_shapes().class_names

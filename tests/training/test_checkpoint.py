@@ -116,7 +116,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path, share):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, STATE)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(CheckpointError, match="checkpoint.pt (cannot be read|is refused)"):
+    with pytest.raises(CheckpointError, match="checkpoint.pt cannot be read, it may be truncated"):
         load_checkpoint(path)
 
 
@@ -124,7 +124,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path, share):
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "weights.pt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="weights.pt"):
+    with pytest.raises(CheckpointError, match="weights.pt cannot be read"):
         load_checkpoint(path)
 
 

@@ -1,8 +1,11 @@
+import warnings
+
 import pytest
 import torch
 
 from mrcnn_edu.training import evaluate
 from mrcnn_edu.training.classes import compare_classes, label_categories, listed
+from mrcnn_edu.training.evaluation import evaluation_notes
 
 from .annotated import Scene, annotation, found
 from .tiny import Oracle, tiny_config
@@ -36,7 +39,7 @@ def test_classes_that_the_model_does_not_know_are_named():
 
 def test_classes_that_the_data_set_does_not_have_are_named():
     (note,) = compare_classes((*FRUIT, "nut", "N/A"), Fruit)
-    assert "does not have nut, which the model knows" in note and "left out" in note and "N/A" not in note
+    assert "has no nut, which the model knows" in note and "left out" in note and "N/A" not in note
     categories, notes = label_categories(Model(("background", "nut", "date")), Fruit)
     assert categories == [None, None, 90] and len(notes) == 2
 
@@ -85,16 +88,40 @@ def test_without_names_other_counts_than_the_data_sets_go_by_order(classes):
         assert "does not know date" in notes[1]
 
 
+def two_classes():
+    rows = [annotation(1, (2, 2, 12, 12)), annotation(2, (14, 2, 20, 9), category_id=8)]
+    return Scene(rows, names=("background", "thing", "other", "unseen"), ids=(0, 7, 8, 9))
+
+
 def test_evaluate_says_it_before_the_first_picture():
-    scene = Scene([annotation(1, (2, 2, 12, 12))], names=("background", "thing", "other"), ids=(0, 7, 8))
     oracle = Oracle([found((2, 2, 12, 12))])
     oracle.class_names = ("background", "thing", "more")
     with pytest.warns(UserWarning) as caught:
-        scores = evaluate(oracle, scene)
+        scores = evaluate(oracle, two_classes())
     said = [str(warning.message) for warning in caught]
-    assert any("does not know other" in line for line in said) and any("does not have more" in line for line in said)
+    assert any("does not know other (1 objects): every such object counts as missed" in line for line in said)
+    assert any("has no more, which the model knows" in line for line in said)
     assert all(warning.filename == __file__ for warning in caught)
-    assert scores["segm"]["AP"] == 1.0
+    assert scores["segm"]["AP"] == 0.5
+
+
+def test_what_has_been_said_is_not_said_again():
+    oracle = Oracle([found((2, 2, 12, 12))])
+    oracle.class_names = ("background", "thing", "more")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert evaluate(oracle, two_classes(), warn=False)["segm"]["AP"] == 0.5
+
+
+def test_only_objects_of_pictures_that_are_looked_at_are_counted():
+    scene = two_classes()
+    scene.images = 2
+    scene.annotations[1]["image_id"] = 101
+    truth = scene.coco()
+    assert not any(
+        "does not know" in note for note in evaluation_notes(Model(("background", "thing")), scene, truth, 1)
+    )
+    assert any("other (1 objects)" in note for note in evaluation_notes(Model(("background", "thing")), scene, truth))
 
 
 def test_a_model_without_names_and_with_more_labels_is_evaluated():

@@ -172,3 +172,15 @@ def test_out_of_memory_while_evaluating_says_what_to_lower(monkeypatch):
         torch.cuda.OutOfMemoryError, match=r"evaluation ran out of memory. Lower batch \(now 2\).*max_size"
     ):
         evaluate(model, tiny_shapes(), batch=2)
+
+
+def test_a_detector_without_masks_is_evaluated_by_its_boxes():
+    answer = found((2, 2, 12, 12))
+    del answer["masks"]
+    oracle = Oracle([answer])
+    oracle.roi_heads = torch.nn.Identity()
+    oracle.roi_heads.has_mask = False
+    with pytest.warns(UserWarning, match="no mask head: every figure of masks is -1"):
+        scores = evaluate(oracle, Scene([annotation(1, (2, 2, 12, 12))]))
+    assert scores["bbox"]["AP"] == 1.0 and set(scores["segm"].values()) == {-1.0}
+    assert list(scores["segm"]) == list(scores["bbox"])

@@ -9,7 +9,6 @@ import torch
 from mrcnn_edu.mistakes import switched_on
 from mrcnn_edu.training import CheckpointError, NonFiniteLossError, evaluate, load_checkpoint, read_table, train
 from mrcnn_edu.training.checkpoint import save_checkpoint
-from mrcnn_edu.training.errors import interrupts_held
 from mrcnn_edu.training.loop import LOSS_COLUMNS
 from mrcnn_edu.training.state import LOSSES
 
@@ -125,13 +124,6 @@ def test_an_update_that_was_cut_is_not_saved(tmp_path):
     model.loss = loss
     _, result = run(model=model, out=tmp_path)
     assert result.interrupted and load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
-
-
-def test_a_second_ctrl_c_does_not_wait():
-    with pytest.raises(KeyboardInterrupt), interrupts_held():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("the second interrupt did not get through")
 
 
 def test_training_runs_in_another_thread_too():

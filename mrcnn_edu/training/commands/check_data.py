@@ -27,4 +27,11 @@ def _config(options: argparse.Namespace):
 
     plan = recipe(options.data)
     name = options.preset or plan.preset
-    return preset(name, **config_changes(options, plan.config if name == plan.preset else {}))
+    changes = config_changes(options, plan.config if name == plan.preset else {})
+    if options.detections is not None:
+        changes["box_detections_per_img"] = options.detections
+    if options.proposals_kept is not None:
+        changes["rpn_post_nms_top_n_test"] = options.proposals_kept
+    if options.anchors is not None:
+        changes["anchor_sizes"] = tuple((size,) for size in options.anchors)
+    return preset(name, **changes)

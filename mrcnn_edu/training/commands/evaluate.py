@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ...mistakes import break_it
 from ..coco_scores import average_precision, missing_figures
-from ..evaluation import detections, evaluation_notes, looked_at
-from ..limits import in_options, scored_detections
+from ..evaluation import detections, evaluation_notes, kinds_of, looked_at
+from ..limits import scored_detections
 from ..proposal_recall import proposal_recall
 from .shared import load_model, open_data, read_for_model, write_results
+from .words import for_command_line
 
 DEFAULT_WEIGHTS = {"shapes": "lesson", "coins": "lesson", "fruits_nuts": "fruits"}
 
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     agnostic, notes = _class_agnostic(options, model, dataset)
     most, truth = scored_detections(model, options.max_detections), dataset.coco()
     notes += evaluation_notes(model, dataset, truth, options.limit, agnostic, most)
-    _say(notes)
+    _say(notes, options)
     reasons = missing_figures(truth, looked_at(truth, options.limit), agnostic)
     results, seen = [], []
     found = detections(model, dataset, truth, options.batch, options.limit, agnostic, progress=sys.stderr.isatty())
@@ -41,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
         for of_image, image_id in found:
             results.extend(of_image)
             seen.append(image_id)
-    scores = average_precision(truth, results, seen, agnostic, most)
+    scores = average_precision(truth, results, seen, agnostic, most, kinds=kinds_of(model))
     if options.out:
         write_results(Path(options.out) / "detections.json", results)
     if options.json:
-        print(json.dumps({**scores, "notes": [in_options(note) for note in notes + reasons]}))
+        print(json.dumps({**scores, "notes": [for_command_line(note, options) for note in notes + reasons]}))
     else:
         print(f"{dataset.name}, {len(seen)} images, {len(results)} detections{mistake}")
         _print_table(scores)
@@ -53,9 +54,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(notes: list[str]) -> None:
+def _say(notes: list[str], options: argparse.Namespace) -> None:
     for note in notes:
-        print(f"note: {in_options(note)}", file=sys.stderr)
+        print(f"note: {for_command_line(note, options)}", file=sys.stderr)
 
 
 def _print_table(scores: dict[str, dict[str, float]]) -> None:
@@ -74,9 +75,9 @@ def _evaluate_proposals(options: argparse.Namespace, model, dataset, mistake: st
     if options.max_detections:
         raise ValueError("--max-detections counts detections, and --proposals looks at none: give one of them")
     found = proposal_recall(model, dataset, options.limit, progress=sys.stderr.isatty())
-    _say(found["notes"])
+    _say(found["notes"], options)
     if options.json:
-        print(json.dumps({**found, "notes": [in_options(note) for note in found["notes"]]}))
+        print(json.dumps({**found, "notes": [for_command_line(note, options) for note in found["notes"]]}))
         return 0
     print(
         f"{dataset.name}, {found['images']} images, {found['objects']} objects{mistake}; "

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
     returns  0; 1 if some of the pictures failed; 2 if all did, and then nothing is written
     """
-    pictures = _pictures(options.image)
+    pictures, failed = _pictures(options)
     if not any(path.is_file() for path in pictures):
         return _all_missing(options, pictures)
     out = Path(options.out)
@@ -35,7 +35,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         for number, path in enumerate(pictures, start=1):
             found = _found(options, model, path)
-            if found is not None:
+            if found is None:
+                failed += 1
+            else:
                 picture = names.free(f"{path.stem}_predicted", ".png")
                 save_picture(found.pop("picture"), picture)
                 results += _rows(model, found, number, path)
@@ -47,29 +49,30 @@ def run(options: argparse.Namespace) -> int:
             print(f"{len(results)} results in COCO format: {results_file}")
     if done and getattr(model, "category_ids", None) is None:
         _say_whose_ids(model)
-    if 0 < done < len(pictures):
-        print(f"note: {len(pictures) - done} of {len(pictures)} pictures failed, the others are done", file=sys.stderr)
-    return 0 if done == len(pictures) else 1 if done else 2
+    if failed and done:
+        print(f"note: {failed} of {failed + done} failed, the others are done", file=sys.stderr)
+    return 0 if not failed else 1 if done else 2
 
 
-def _pictures(names: list[str]) -> list[Path]:
-    """The pictures that paths name, in their order; of a folder those in it.
-
-    raises   ValueError naming a folder without a picture
-    """
-    pictures = []
-    for path in map(Path, names):
+def _pictures(options: argparse.Namespace) -> tuple[list[Path], int]:
+    """The pictures that the paths name, in their order, of a folder those in it; and how many folders hold none."""
+    pictures, failed = [], 0
+    for path in map(Path, options.image):
         if not path.is_dir():
             pictures.append(path)
             continue
-        inside, left = pictures_in(path)
+        try:
+            inside, left = pictures_in(path)
+        except OSError as error:
+            inside, left = [], [str(error)]
         pictures += inside
         if not inside:
-            raise ValueError(f"{path}: no picture in this folder{', but ' + ', '.join(left) if left else ''}; "
-                             "give a folder that holds the pictures themselves")  # fmt: skip
-        if left:
+            there = f" ({', '.join(left)})" if left else ""
+            print_error(options, f"{path}: no picture in this folder{there}; give a folder that holds the pictures")
+            failed += 1
+        elif left:
             print(f"note: {path}: left out {', '.join(left)}", file=sys.stderr)
-    return pictures
+    return pictures, failed
 
 
 def _all_missing(options: argparse.Namespace, pictures: list[Path]) -> int:

@@ -143,6 +143,8 @@ def write_results(path: Path, results: list[dict]) -> None:
 
 
 def _plain(result: dict) -> dict:
+    if "segmentation" not in result:
+        return result
     code = result["segmentation"]
     counts = code["counts"].decode("ascii") if isinstance(code["counts"], bytes) else code["counts"]
     return {**result, "segmentation": {"size": [int(side) for side in code["size"]], "counts": counts}}
