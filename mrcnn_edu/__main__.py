@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 
 DATA_NAMES = ("shapes", "coins", "fruits_nuts")
@@ -198,10 +199,11 @@ def _evaluate(command) -> None:
 
 
 def _predict(command) -> None:
-    command.add_argument("image", nargs="+", metavar="IMAGE", help="pictures")
+    command.add_argument("image", nargs="+", metavar="IMAGE", help="pictures, or folders of pictures")
     _model(command, "default: lesson")
     command.add_argument("--score", type=share, default=0.5, help="least score to keep (default: %(default)s)")
-    command.add_argument("--out", default="predictions", help="folder for the results (default: %(default)s)")
+    text = "folder for the results (default: %(default)s); those of an earlier call are replaced, other files never"
+    command.add_argument("--out", default="predictions", help=text)
 
 
 def _check_data(command) -> None:
@@ -225,10 +227,28 @@ def _check_data(command) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status: 0, 1 if a run failed or data has faults, 2 for bad input."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    commands = import_module("mrcnn_edu.training.commands")
-    return commands.run(options)
+    with every_character_printable():
+        options = build_parser().parse_args(arguments)
+        commands = import_module("mrcnn_edu.training.commands")
+        return commands.run(options)
+
+
+@contextmanager
+def every_character_printable():
+    """Have standard output and error write characters that their code page lacks as \\x, \\u or \\U with a number.
+
+    Without it a name of a class or file in another script would end a command, and its results would be lost.
+    """
+    streams = [stream for stream in (sys.stdout, sys.stderr) if hasattr(stream, "reconfigure")]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            if not stream.closed:
+                stream.reconfigure(errors=errors)
 
 
 if __name__ == "__main__":

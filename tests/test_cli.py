@@ -97,7 +97,7 @@ def test_help_needs_no_torch(root):
         (["check-data", "--annotations", "a.json"], "belong together: give both"),
         (["evaluate", "--data", "shapes", "--images", "x"], "exclude each other"),
         (["check-data", "--annotations", "missing.json", "--images", "."], "missing.json"),
-        (["predict", "missing.png"], "no such image: missing.png"),
+        (["predict", "missing.png"], "missing.png: no such image file"),
         (["evaluate", "--data", "shapes", "--weights", "missing.pth"], "missing.pth"),
         (["evaluate", "--data", "shapes", "--device", "tpu9"], "'tpu9' is no device"),
         (["train", "--data", "shapes", "--preset", "resnet9"], "resnet9"),

@@ -111,7 +111,7 @@ def truncated_png(path):
         (
             lambda path: Image.fromarray(np.full((2, 2), 7e4, np.float32)).save(path, format="TIFF"),
             ImageFileError,
-            "mode F.*expected 0 to 1",
+            "floats.*to 70000, expected 0 to 1, 255",
         ),
     ],
     ids=["truncated jpeg", "truncated png", "no image", "empty", "folder", "missing", "unknown range"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import sys
 import warnings
 from importlib import import_module
 
@@ -12,7 +11,7 @@ import torch
 
 from ..checkpoint import CheckpointError
 from ..errors import NonFiniteLossError
-from .words import for_command_line
+from .messages import WarningPrinter, print_error
 
 HOME = {"train": "train", "evaluate": "evaluate", "predict": "predict", "check-data": "check_data"}
 
@@ -21,12 +20,12 @@ def run(options: argparse.Namespace) -> int:
     """Run the command that was parsed. Bad input ends in one line on standard error and status 2, without traceback."""
     command = import_module(f"{__name__}.{HOME[options.command]}")
     with warnings.catch_warnings():
+        # What is warned of is for whoever runs the command, however Python was told to treat warnings; and Python would
+        # show a library's words once, for whichever of many files came first.
+        for kind in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", kind)
         warnings.simplefilter("ignore", DeprecationWarning)
-        # What we warn of is for whoever runs the command, however Python was told to treat warnings.
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_: print(
-            f"warning: {for_command_line(str(message), options)}", file=sys.stderr
-        )
+        printer = warnings.showwarning = WarningPrinter(options)
         try:
             return command.run(options)
         except (NonFiniteLossError, torch.cuda.OutOfMemoryError) as error:
@@ -37,9 +36,10 @@ def run(options: argparse.Namespace) -> int:
             return _fail(options, error, 1 if getattr(error, "errno", None) == errno.ENOSPC else 2)
         except KeyboardInterrupt:
             return _fail(options, "interrupted", 130)
+        finally:
+            printer.finish()
 
 
 def _fail(options: argparse.Namespace, error, status: int) -> int:
-    message = " ".join(for_command_line(str(error), options).split())
-    print(f"{options.command}: error: {message}", file=sys.stderr)
+    print_error(options, error)
     return status

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..settings import pick_device
@@ -122,10 +124,22 @@ def load_model(options: argparse.Namespace, weights: str | None):
     return load_changed(options, weights).to(device)
 
 
-def write_results(path: Path, results: list[dict]) -> None:
-    """Write detections in COCO's results format; the folder is made."""
+@contextmanager
+def written_whole(path: Path):
+    """A new file that takes the place of `path` once it is complete; a link there is never followed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([_plain(result) for result in results]), encoding="utf-8")
+    fresh = path.with_name(f".unfinished_{os.getpid()}{path.suffix}")
+    try:
+        yield fresh
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def write_results(path: Path, results: list[dict]) -> None:
+    """Write detections in COCO's results format, in one move; the folder is made."""
+    with written_whole(path) as fresh:
+        fresh.write_text(json.dumps([_plain(result) for result in results]), encoding="utf-8")
 
 
 def _plain(result: dict) -> dict:
