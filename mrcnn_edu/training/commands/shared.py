@@ -73,7 +73,7 @@ def config_changes(options: argparse.Namespace, defaults: dict) -> dict:
         changes["min_size"] = (options.min_size,)
     if options.max_size is not None:
         changes["max_size"] = options.max_size
-    if options.detections is not None:
+    if getattr(options, "detections", None) is not None:
         changes["box_detections_per_img"] = options.detections
     if {"min_size", "max_size"} <= set(changes) and min(changes["min_size"]) > changes["max_size"]:
         changes["max_size" if options.max_size is None else "min_size"] = (
