@@ -50,8 +50,9 @@ class CocoDataset(Dataset):
                  files whose tool sets it on every mask
     raises       AnnotationError naming file, entry, field and fix; FileNotFoundError for a missing file or folder
 
-    What the file got wrong without harm is listed in `notes`. A bbox that is missing, or that overlaps its outline by
-    an IoU below 0.96, is computed from the outline: with a looser one a perfect detection would not count as one.
+    What the file got wrong without harm is listed in `notes`. A bbox that is missing is computed from the outline, and
+    so is one that is not that of the polygons and overlaps the mask by an IoU below 0.96: with a looser one a perfect
+    detection would not count as one.
     """
 
     def __init__(

@@ -11,6 +11,8 @@ Corners = tuple[float, float, float, float]
 OVERHANG, LOOSE_PIXELS, LOOSE_SHARE = 1.0, 2.0, 0.1
 # The strictest IoU that COCO's AP asks for is 0.95: a box that overlaps its mask's by more costs no detection a point.
 KEPT_IOU = 0.96
+# Files round the corners of a polygon's box to whole pixels or to fractions.
+ROUNDED = 0.5
 # Polygons and pixels count an area differently, and so do overlapping parts: half as much again is no contradiction.
 AREA_FACTOR = 1.5
 
@@ -32,6 +34,19 @@ def box_misfit(tight: Corners, box: Corners) -> bool:
     """True if a box is no box of what lies in `tight`: an edge is off by more than rounding and a careless hand."""
     loose = [max(LOOSE_PIXELS, LOOSE_SHARE * (box[k + 2] - box[k])) for k in (0, 1)] * 2
     return any(abs(edge - other) > most for edge, other, most in zip(box, tight, loose, strict=True))
+
+
+def loosely(box: Corners, tight: Corners, whole: Corners) -> bool:
+    """True if a box that fits is drawn so loosely that a perfect detection would lose points by it.
+
+    A box that spans the polygons, as COCO's own files have it, is none of these, however few pixels they cover: scores
+    on such a file are those of pycocotools.
+
+    tight  box of the pixels that the outline covers
+    whole  of the polygons within the picture
+    """
+    of_polygons = all(abs(edge - other) <= ROUNDED for edge, other in zip(box, whole, strict=True))
+    return not of_polygons and overlap(box, tight) < KEPT_IOU
 
 
 def bbox_fault(bbox: list[float], tight: Corners, whole: Corners, height: int, width: int) -> tuple[str, str] | None:

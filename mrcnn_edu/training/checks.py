@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..datasets.checker import DatasetError, Report, check_dataset
+from ..datasets.faults import grouped
 from .errors import in_one_line
 from .evaluation import evaluate, figure_notes
 from .order import seeded
@@ -69,11 +70,7 @@ def check_validation_set(model: nn.Module, dataset: Dataset, val: Dataset, seed:
     _compare_classes(known, names, who)
     count = _how_many(len(val) if limit is None else min(limit, len(val)))
     with seeded(seed):
-        report = check_dataset(_checked(val), count)
-        if report.images and not report.objects and not any(fault.field == "file" for fault in report.faults):
-            raise ValueError(f"{who}: there is no object in the {report.images} images that were looked at, so "
-                             "there is nothing to measure: give annotated images, or no validation set")  # fmt: skip
-        _refuse(report, f"{who}: ")
+        _refuse(check_dataset(_checked(val), count), f"{who}: ")
         return _rehearse(model, val, who, count)
 
 
@@ -134,5 +131,4 @@ def _how_many(count: int) -> int | None:
 
 def _refuse(report: Report, who: str = "") -> None:
     if report.faults:
-        more = f" (and {len(report.faults) - 1} more: see check_dataset)" if len(report.faults) > 1 else ""
-        raise DatasetError(f"{who}{report.faults[0]}{more}")
+        raise DatasetError(who + "\n".join(grouped(report.faults)))

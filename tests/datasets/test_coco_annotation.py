@@ -70,6 +70,15 @@ def test_a_box_that_is_loose_by_a_little_is_harmless(box):
     assert kept or (sound["bbox"] == BBOX and "it is computed from the outline" in said[0])
 
 
+@pytest.mark.parametrize("corner", [10.0, 10.3, 10.5, 10.9])
+def test_the_box_of_a_small_polygon_stays_the_files(corner):
+    """As in COCO's own files: its pixels fill another box, and scores are to be those of pycocotools."""
+    outline = rectangle(corner, 20.4, corner + 7.7, 29.6)
+    box = [corner, 20.4, 7.7, 9.2]
+    said, sound = notes(**{**outline, "bbox": box, "area": 7.7 * 9.2})
+    assert said == [] and sound["bbox"] == box
+
+
 @pytest.mark.parametrize("box", [None, [], "left out"])
 def test_a_missing_box_is_computed(box):
     said, sound = notes(without=("bbox",)) if box == "left out" else notes(bbox=box)

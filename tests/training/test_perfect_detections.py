@@ -20,13 +20,16 @@ NUMBERS = st.integers(-(2**40), 2**40)
 
 
 def perfect_scores(dataset):
-    """AP of the targets of a data set as detections, and of their number."""
-    results, ids = [], []
+    """AP of the ground truth as detections, masks of the targets and boxes of the file, and the number of these."""
+    truth, results, ids = dataset.coco(), [], []
+    boxes = {annotation["id"]: annotation["bbox"] for annotation in truth["annotations"]}
     for index in range(len(dataset)):
         _, target = dataset[index]
         ids.append(target["image_id"])
-        results += coco_results(as_detection(target), target["image_id"], dataset.category_ids)
-    scores = average_precision(dataset.coco(), results, ids)
+        found = coco_results(as_detection(target), target["image_id"], dataset.category_ids)
+        own = dataset.annotation_ids(index)
+        results += [{**row, "bbox": boxes[number]} for row, number in zip(found, own, strict=True)]
+    scores = average_precision(truth, results, ids)
     return [scores[kind][name] for kind in ("bbox", "segm") for name in ("AP", "AP50", "AP75")], len(results)
 
 

@@ -109,7 +109,7 @@ def test_a_set_that_holds_nothing(tmp_path):
 
     assert "holds no image" in refused(tmp_path, tiny_shapes(length=0))
     val = Changed(tiny_shapes(2), item=empty, truth=lambda truth: {**truth, "annotations": []})
-    assert "no object in the 2 images" in refused(tmp_path, val)
+    assert "holds no object" in refused(tmp_path, val)
 
 
 def test_only_the_images_that_are_used_are_looked_at(tmp_path):
@@ -142,7 +142,7 @@ def test_classes_in_another_order_change_no_figure(scenes, tmp_path, recwarn):
         _, result = run(dataset=tiny_shapes(3, seed=9), val=val, steps=60, lr=0.01, warmup=5, model=detecting())
         scores.append({name: value for name, value in result.metrics[-1].items() if name != "seconds"})
     assert scores[0] == scores[1] and scores[0]["bbox_AP50"] > 0
-    assert not [warning for warning in recwarn if "validation set" in str(warning.message)]
+    assert not [warning for warning in recwarn if "class" in str(warning.message)]
 
 
 def detecting():
@@ -181,7 +181,8 @@ def test_the_figure_of_the_run_is_that_of_evaluate(tmp_path, settings):
     row = {name: value for name, value in result.metrics[-1].items() if name not in ("step", "seconds")}
     for path in (result.weights, result.checkpoint):
         scores = evaluate(load_weights(path), val)
-        assert {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()} == row
+        figures = {f"{kind}_{name}": value for kind, group in scores.items() for name, value in group.items()}
+        assert {name: figures[name] for name in row} == row
     assert max(row.values()) > 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ..recipes import recipe
-from .shared import config_changes, open_data
+from .shared import config_changes, network_changes, open_data
 from .words import for_command_line
 
 
@@ -28,10 +28,5 @@ def _config(options: argparse.Namespace):
     plan = recipe(options.data)
     name = options.preset or plan.preset
     changes = config_changes(options, plan.config if name == plan.preset else {})
-    if options.detections is not None:
-        changes["box_detections_per_img"] = options.detections
-    if options.proposals_kept is not None:
-        changes["rpn_post_nms_top_n_test"] = options.proposals_kept
-    if options.anchors is not None:
-        changes["anchor_sizes"] = tuple((size,) for size in options.anchors)
+    changes |= network_changes(options, preset(name))
     return preset(name, **changes)
