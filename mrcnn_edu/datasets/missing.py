@@ -10,14 +10,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 # Entries that are looked at below a folder: a hint is not worth walking through a whole disk.
-LOOKED_AT = 20_000
+LOOKED_AT = 100_000
 SHOWN = 2
 
 
 def explain_missing(path: Path) -> str:
     """The end of a message about a file that is not there: a file that may be meant, or what to check.
 
-    Looked for below the nearest folder of the path that exists, among its first 20,000 entries: the same name in
+    Looked for below the nearest folder of the path that exists, among its first 100,000 entries: the same name in
     another folder; a name that differs in upper and lower case, in how its letters are encoded (`%20`, accents), or
     in a backslash between folders; the same name with another extension.
     """

@@ -96,7 +96,7 @@ def test_a_picture_turned_by_exif_is_read_as_viewers_show_it(tmp_path):
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA", "I;16"])
 def test_pictures_of_every_mode_are_looked_at(tmp_path, mode):
     name = "a.tif" if mode in ("CMYK", "I;16") else "a.png"
-    pixels = np.full((300, 400), 7, np.uint16)
+    pixels = np.full((300, 400), 7000, np.uint16)
     image = Image.fromarray(pixels) if mode == "I;16" else Image.new("RGB", (400, 300), (1, 2, 3)).convert(mode)
     image.save(tmp_path / name)
     report = checked(tmp_path, annotation(), images=[picture(1, name)])

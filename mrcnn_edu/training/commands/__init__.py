@@ -20,10 +20,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the command that was parsed. Bad input ends in one line on standard error and status 2, without traceback."""
     command = import_module(f"{__name__}.{HOME[options.command]}")
     with warnings.catch_warnings():
-        # What is warned of is for whoever runs the command, however Python was told to treat warnings; and Python would
-        # show a library's words once, for whichever of many files came first.
-        for kind in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", kind)
+        # What we warn of is for whoever runs the command, however Python was told to treat warnings.
+        warnings.simplefilter("default", UserWarning)
+        # Pillow says the same words of each file, and Python would show them for the first one only.
+        warnings.filterwarnings("always", module=r"PIL\.")
         warnings.simplefilter("ignore", DeprecationWarning)
         printer = warnings.showwarning = WarningPrinter(options)
         try:
