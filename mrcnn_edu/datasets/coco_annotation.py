@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pycocotools import mask as coco_mask
 
-from .coco_boxes import area_fault, bbox_fault, corners, loosely
+from .coco_boxes import area_fault, bbox_fault, corners, loosely, within
 from .coco_outlines import (
     SAID_OUTSIDE,
     outline_area,
@@ -130,11 +130,7 @@ def _read_outline(sound: dict, image: dict, reading: Reading, fault, note) -> No
         problem = bbox_fault(sound["bbox"], tight, whole, height, width)
         if problem:
             fault("bbox", *problem)
-        elif loosely(
-            corners(sound["bbox"]),
-            tight,
-            (max(whole[0], 0), max(whole[1], 0), min(whole[2], width), min(whole[3], height)),
-        ):
+        elif loosely(corners(sound["bbox"]), tight, within(whole, height, width)):
             note("bbox", f"bbox {short(sound['bbox'])} differs a little from its outline in {numbers(tight)}", COMPUTED)
             sound["bbox"] = None
     if sound["area"] is not None and pixels:

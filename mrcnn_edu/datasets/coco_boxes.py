@@ -49,6 +49,11 @@ def loosely(box: Corners, tight: Corners, whole: Corners) -> bool:
     return not of_polygons and overlap(box, tight) < KEPT_IOU
 
 
+def within(box: Corners, height: int, width: int) -> Corners:
+    """The part of a box in the picture."""
+    return max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height)
+
+
 def bbox_fault(bbox: list[float], tight: Corners, whole: Corners, height: int, width: int) -> tuple[str, str] | None:
     """The problem and the fix of a bbox that contradicts its outline; None if it fits.
 
