@@ -94,11 +94,14 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     boxes    (..., 4) xyxy, pixels
     size     (height, width) of the image, pixels
     returns  (..., 4)
+    raises   ValueError for another shape
     """
+    if boxes.shape[-1:] != (4,):
+        raise ValueError(f"boxes has shape {tuple(boxes.shape)}, give (…, 4): x1, y1, x2, y2 of each box")
     height, width = size
-    boxes = upcast(boxes)
-    limits = boxes.new_tensor([width, height, width, height])  # (4,)
-    return torch.minimum(boxes.clamp(min=0), limits)
+    wide = upcast(boxes)
+    limits = wide.new_tensor([width, height, width, height])  # (4,)
+    return torch.minimum(wide.clamp(min=0), limits).to(boxes.dtype)
 
 
 def resize_boxes(boxes: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
@@ -108,7 +111,9 @@ def resize_boxes(boxes: Tensor, old_size: tuple[int, int], new_size: tuple[int, 
 
     boxes    (N, 4) xyxy, pixels of the old image
     returns  (N, 4) pixels of the new image
+    raises   ValueError for another shape
     """
+    check_boxes("boxes", boxes)
     height, width = (
         torch.tensor(new, dtype=torch.float32) / torch.tensor(old, dtype=torch.float32)
         for new, old in zip(new_size, old_size, strict=True)
@@ -170,7 +175,9 @@ def large_enough(boxes: Tensor, min_side: float) -> Tensor:
 
     boxes    (N, 4) xyxy, pixels
     returns  (N,) bool
+    raises   ValueError for another shape
     """
+    check_boxes("boxes", boxes)
     boxes = upcast(boxes)
     return ((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(dim=1)  # (N,)
 
@@ -218,7 +225,8 @@ def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: fl
     check_one_each("scores", scores, boxes)
     check_one_each("groups", groups, boxes)
     boxes, scores = boxes.float(), scores.float()
-    if boxes.device.type != "cpu" or not FEW_BOXES < len(boxes) <= MOVED_BOXES:
+    # Boxes of one group that lie below 0 reach into the group before, there and so here.
+    if boxes.device.type != "cpu" or not FEW_BOXES < len(boxes) <= MOVED_BOXES or bool(boxes.min() < 0):
         return torchvision.ops.batched_nms(boxes, scores, groups, iou_threshold)
     moved = boxes + (groups.to(boxes) * (boxes.max() + 1))[:, None]
     is_kept = torch.zeros(len(boxes), dtype=torch.bool)

@@ -274,4 +274,7 @@ class MaskRCNN(Configured):
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         """As torch's; older torchvision checkpoints and wrapped models are understood too: see `own_names`."""
-        return super().load_state_dict(own_names(state_dict), strict, assign)
+        # Parts of this model may be wrapped themselves.
+        here = own_names({name: name for name in self.state_dict()})
+        given = {here.get(name, name): value for name, value in own_names(state_dict).items()}
+        return super().load_state_dict(given, strict, assign)

@@ -115,10 +115,7 @@ def read_known(path: str | Path) -> tuple[object, list[str]]:
             # Torch unpacks the file and the numbers in it; what the pickle may name is for `_Reader` to say.
             content = torch.load(file, map_location="cpu", pickle_module=module, weights_only=False)
         except Exception as error:
-            words = next(iter(str(error).splitlines()), type(error).__name__)
-            if unread:
-                raise ForeignContentError(named(unread)) from error
-            raise DamagedFileError(words) from error
+            raise _told(error, unread or foreign_in(named_in(file))) from error
     return content, sorted(unread)
 
 
@@ -141,14 +138,8 @@ class _Reader(pickle.Unpickler):
             return getattr(torch, name)
         if full in DICTS:
             return type("Dict", (dict,), {"__setstate__": lambda self, state: None})
-        return type("Unread", (Unread,), {"__new__": self._noted(full)})
-
-    def _noted(self, full: str):
-        def __new__(cls, *_, **__):
-            self.foreign.add(full)
-            return object.__new__(cls)
-
-        return __new__
+        self.foreign.add(full)
+        return type("Unread", (Unread,), {})
 
 
 def named(names: Iterable[str]) -> str:
@@ -162,11 +153,19 @@ def _load(file: BinaryIO, names: set[str]):
         file.seek(0)
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        foreign = sorted(name for name in names if name.rpartition(".")[0] not in PLAIN_MODULES)
-        words = next(iter(str(error).splitlines()), type(error).__name__)
-        if foreign:
-            raise ForeignContentError(named(foreign)) from error
-        raise DamagedFileError(words) from error
+        raise _told(error, foreign_in(names)) from error
+
+
+def _told(error: Exception, foreign: set[str]) -> ValueError:
+    """The error of this file for one of torch's."""
+    if foreign:
+        return ForeignContentError(named(foreign))
+    return DamagedFileError(next(iter(str(error).splitlines()), type(error).__name__))
+
+
+def foreign_in(names: Iterable[str]) -> set[str]:
+    """Those names that plain tensors and values do not need."""
+    return {name for name in names if name.rpartition(".")[0] not in PLAIN_MODULES}
 
 
 def named_in(file: BinaryIO) -> set[str]:

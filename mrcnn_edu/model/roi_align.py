@@ -80,7 +80,7 @@ def check_rois(features: Tensor, rois: Tensor) -> None:
         raise ValueError(f"rois has shape {tuple(rois.shape)}, give (R, 5): image index, x1, y1, x2, y2 of each")
     if rois.device.type != "cpu" or len(rois) == 0:
         return
-    low, high = (float(value) for value in rois[:, 0].aminmax())
+    low, high = (float(value) for value in rois[:, 0].detach().aminmax())
     if not (low >= 0 and high < len(features)):
         wrong = ~((rois[:, 0] >= 0) & (rois[:, 0] < len(features)))
         bad = int(wrong.nonzero()[0])

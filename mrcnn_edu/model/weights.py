@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrcnn_edu.model.config import Config, preset
 from mrcnn_edu.model.mask_rcnn import MaskRCNN
-from mrcnn_edu.model.pickles import DamagedFileError, ForeignContentError, Unread, read_known
-from mrcnn_edu.model.tensor_names import name_prefixes, own_names
+from mrcnn_edu.model.pickles import DamagedFileError, ForeignContentError, read_known
+from mrcnn_edu.model.tensor_names import WRAPPERS, name_prefixes, own_names
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What ships lies beside the package in a clone, and inside it when installed.
@@ -116,6 +116,7 @@ def load_weights(
 def save_weights(model: MaskRCNN, path: str | Path) -> Path:
     """Write weights, configuration and class names to one safetensors file. An old file survives a failed write.
 
+    model    also one that torch.compile or data parallel training wrapped
     path     ends in .safetensors
     raises   ValueError for another ending, or for heads that disagree about the classes; OSError if the disk is full
     """
@@ -124,13 +125,15 @@ def save_weights(model: MaskRCNN, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: weights are saved as .safetensors, give the file that ending")
+    model = unwrapped(model)
     model.roi_heads.check()
     metadata = {
         "config": json.dumps(model.config.to_dict()),
         "class_names": json.dumps(model.class_names),
         "category_ids": json.dumps(model.category_ids),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state_dict = own_names(model.state_dict())
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     temporary = path.with_suffix(f".{os.getpid()}.partial")
     try:
         with open(temporary, "wb") as file:
@@ -144,6 +147,15 @@ def save_weights(model: MaskRCNN, path: str | Path) -> Path:
     return path
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model within what torch put around it."""
+    for name in WRAPPERS:
+        inner = getattr(model, name, None)
+        if isinstance(inner, nn.Module):
+            return unwrapped(inner)
+    return model
+
+
 def _fill(model: MaskRCNN, content: _Content, source: str) -> LoadReport:
     """Copy the tensors that fit; only the class layers may differ, and only with the number of classes."""
     given = content.state_dict
@@ -152,10 +164,10 @@ def _fill(model: MaskRCNN, content: _Content, source: str) -> LoadReport:
         given = {name: value for name, value in given.items() if not name.endswith("num_batches_tracked")}
     may_differ = content.config.num_classes != model.config.num_classes
     reset = tuple(n for n in given if may_differ and n.startswith(CLASS_LAYERS))
-    own_names = {n for n in own if not n.endswith("num_batches_tracked")}
+    required = {n for n in own if not n.endswith("num_batches_tracked")}
     names = {n for n in given if not n.endswith("num_batches_tracked")}
-    missing, unexpected = sorted(own_names - names), sorted(names - own_names)
-    misfit = sorted(n for n in own_names & names if n not in reset and given[n].shape != own[n].shape)
+    missing, unexpected = sorted(required - names), sorted(names - required)
+    misfit = sorted(n for n in required & names if n not in reset and given[n].shape != own[n].shape)
     if missing or unexpected or misfit:
         raise ValueError(
             f"{source} belongs to another architecture than the model ({model.config.backbone}): "
@@ -268,8 +280,10 @@ def _chosen(path: Path, saved: object, foreign: list[str]) -> tuple[dict, list[s
     if models or averages:
         taken = (models or averages)[0]
         others = f"; its running average {averages[0]!r} was not" if models and averages else ""
+        if others:
+            warnings.warn(f"{path}: the entry {taken!r} was taken{others}", stacklevel=5)
         return entries[taken], [f"the entry {taken!r} was taken{others}"]
-    if foreign and any(isinstance(value, Unread) for value in (saved, *entries.values())):
+    if foreign:
         raise ValueError(_refusal(path, ", ".join(foreign[:3])))
     raise ValueError(f"{path} holds no state dict: give a dict from parameter names to tensors")
 

@@ -31,8 +31,14 @@ from .settings import TrainSettings
 from .state import LOSSES, TrainState
 from .tables import Table
 
-LOSS_COLUMNS = ("step", *LOSSES, "loss", "grad_norm", "lr", "seconds")
 METRIC_COLUMNS = ("step", *(f"{kind}_{name}" for kind, name in METRICS), "seconds")
+
+
+def loss_columns(model: nn.Module) -> tuple[str, ...]:
+    """The columns of losses.csv: a model whose masks were taken away has one loss less."""
+    masks = getattr(getattr(model, "config", None), "masks", True)
+    losses = LOSSES if masks else tuple(name for name in LOSSES if name != "loss_mask")
+    return ("step", *losses, "loss", "grad_norm", "lr", "seconds")
 
 
 @dataclass
@@ -150,7 +156,7 @@ class _Run:
         if folder.path is not None and not folder.resumes:
             folder.clear()
         keep = self.state.step if folder.resume else None
-        self.losses = Table(folder.file(LOSSES_TABLE), LOSS_COLUMNS, keep)
+        self.losses = Table(folder.file(LOSSES_TABLE), loss_columns(model), keep)
         self.metrics = Table(folder.file(METRICS_TABLE), METRIC_COLUMNS, keep)
         if self.path is not None and len(self.losses.rows) != self.state.step:
             raise CheckpointError(f"{self.losses.path} has {len(self.losses.rows)} of the {self.state.step} rows up to "

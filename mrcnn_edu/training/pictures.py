@@ -16,20 +16,25 @@ from ..model.boxes import resize_boxes
 OKABE_ITO = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 
 
-def draw_detections(image: Tensor, detection: dict, class_names: Sequence[str] | None = None) -> Image.Image:
+def draw_detections(
+    image: Tensor,
+    detection: dict,
+    class_names: Sequence[str] | None = None,
+    size: tuple[int, int] | None = None,
+) -> Image.Image:
     """The image with its detections drawn on it, best last, so that it lies on top.
 
     Each object has its own colour, a number of the label where the names are not known, and its score; touching
     objects are told apart by the line around each mask too.
 
     image      (3, H, W) float in [0, 1]
-    detection  boxes (N, 4) xyxy, labels (N,), scores (N,), masks: N run-length codes; in the image's pixels, or in
-               those of the larger picture that the image was reduced from
+    detection  boxes (N, 4) xyxy, labels (N,), scores (N,), masks: N run-length codes, or none of a mere detector
+    size       (height, width) of the picture in whose pixels the detection is, if the image was reduced from it
     """
-    boxes, masks = _in_pixels_of(image, detection)
+    boxes, masks = _in_pixels_of(image, detection, size or tuple(image.shape[-2:]))
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy().astype(np.float32)  # (H, W, 3)
     order = detection["scores"].argsort().tolist()
-    for index in order:
+    for index in order if masks else ():
         mask = mask_codec.decode(masks[index]).astype(bool)  # (H, W)
         colour = np.array(OKABE_ITO[index % len(OKABE_ITO)], np.float32)
         pixels[mask] = 0.55 * pixels[mask] + 0.45 * colour
@@ -46,12 +51,11 @@ def draw_detections(image: Tensor, detection: dict, class_names: Sequence[str] |
     return picture
 
 
-def _in_pixels_of(image: Tensor, detection: dict) -> tuple[Tensor, list[dict]]:
-    """Boxes (N, 4) and run-length codes at the size of the image."""
-    boxes, masks, size = detection["boxes"], detection["masks"], tuple(image.shape[-2:])
-    if not masks or tuple(masks[0]["size"]) == size:
+def _in_pixels_of(image: Tensor, detection: dict, full: tuple[int, int]) -> tuple[Tensor, list[dict]]:
+    """Boxes (N, 4) and run-length codes at the size of the image; they are at the size `full`."""
+    boxes, masks, size = detection["boxes"], detection.get("masks", []), tuple(image.shape[-2:])
+    if full == size:
         return boxes, masks
-    full = tuple(masks[0]["size"])
     return resize_boxes(boxes, full, size), [scaled_rle(code, full, size) for code in masks]
 
 

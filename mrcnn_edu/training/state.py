@@ -14,6 +14,7 @@ from .checkpoint import CheckpointError, random_state, set_random_state
 from .errors import NonFiniteLossError
 from .settings import AMP_DTYPES, TrainSettings, learning_rate, make_optimizer, pick_device
 
+# Of a whole model; one without masks has no loss_mask.
 LOSSES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask")
 # What may differ when a run goes on: it changes when things are saved or where they run, not the course of training.
 FREE_TO_CHANGE = ("device", "workers", "checkpoint_every", "eval_every")

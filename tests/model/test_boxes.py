@@ -191,6 +191,12 @@ def test_nms_with_sides_of_zero_is_torchvisions(a, threshold):
     assert torch.equal(nms(a, scores, threshold), torchvision.ops.nms(a, scores, threshold))
 
 
+def test_boxes_below_zero_go_through_nms_as_torchvisions():
+    boxes = torch.cat([random_boxes(300, 60, 1), random_boxes(300, 60, 2) - 150])
+    scores, groups = torch.rand(600, generator=torch.Generator().manual_seed(3)), torch.arange(600) % 3
+    assert torch.equal(grouped_nms(boxes, scores, groups, 0.5), torchvision.ops.batched_nms(boxes, scores, groups, 0.5))
+
+
 TYPES = [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float64]
 
 
@@ -233,7 +239,13 @@ def test_other_shapes_are_refused_by_name(shape):
     }.items():
         with pytest.raises(ValueError, match=rf"{name} has shape \({shape[0]},.*give \(N, 4\)"):
             call()
-    for call in (lambda: box_area(wrong), lambda: grouped_nms(wrong, scores, scores.long(), 0.5)):
+    for call in (
+        lambda: box_area(wrong),
+        lambda: grouped_nms(wrong, scores, scores.long(), 0.5),
+        lambda: resize_boxes(wrong, (5, 5), (6, 6)),
+        lambda: large_enough(wrong, 1.0),
+        lambda: encode(wrong, right),
+    ):
         with pytest.raises(ValueError, match=r"boxes has shape .*give \(N, 4\)"):
             call()
 

@@ -79,6 +79,15 @@ def test_a_model_that_torch_wrapped_loads_strictly():
         assert all(any(torch.equal(v, w) for w in given_names.values()) for v in other.state_dict().values())
 
 
+def test_weights_load_into_wrapped_parts_and_are_saved_from_them(tmp_path):
+    plain, model = MaskRCNN(small_config()), MaskRCNN(small_config())
+    model.backbone = torch.compile(model.backbone)
+    model.load_state_dict(plain.state_dict(), strict=True)
+    for number, wrapped in enumerate((model, nn.DataParallel(model), torch.compile(model))):
+        save_weights(wrapped, tmp_path / f"{number}.safetensors")
+        assert holds(load_weights(tmp_path / f"{number}.safetensors"), plain.state_dict())
+
+
 def test_names_that_are_only_like_prefixes_stay():
     names = {"backbone.body.conv1.weight": 1, "rpn.head.cls_logits.bias": 2, "extra.weight": 3}
     assert own_names(names) == names
@@ -108,7 +117,8 @@ def test_the_state_dict_is_found_in_a_checkpoint(state, tmp_path, make):
 
 def test_beside_the_weights_their_average_is_named(state, tmp_path):
     other = {name: value * 2 for name, value in state.items()}
-    model = load_weights(saved(tmp_path / "c.pth", {"model": state, "model_ema": other}))
+    with pytest.warns(UserWarning, match="c.pth: the entry 'model' was taken; its running average"):
+        model = load_weights(saved(tmp_path / "c.pth", {"model": state, "model_ema": other}))
     assert holds(model, state) and "'model_ema' was not" in str(model.load_report)
 
 

@@ -44,3 +44,15 @@ def test_pictures_of_any_shape_and_objects_on_the_border(size):
     height, width = size
     found = detection((0, 0, width, height), (0, 0, 1, 1), size=size)
     assert draw_detections(torch.rand(3, *size), found, None).size == (width, height)
+
+
+def test_a_detection_of_a_larger_picture_is_drawn_on_the_smaller_one():
+    small = pixels(draw_detections(torch.zeros(3, 30, 40), detection((10, 30, 40, 50)), None, size=(60, 80)))
+    assert (small[24, 5:20] != 0).any()
+    assert not small[27:].any()
+
+
+def test_a_detection_without_masks_is_drawn_by_its_boxes():
+    found = {name: value for name, value in detection((10, 30, 40, 50)).items() if name != "masks"}
+    drawn = pixels(draw_detections(torch.zeros(3, 60, 80), found))
+    assert (drawn != 0).any() and not (drawn[45:49, 20:30] != 0).any()

@@ -96,7 +96,7 @@ def _found(options: argparse.Namespace, model, path: Path) -> dict | None:
         device = next(model.parameters()).device
         found = _above(model.predict([image.to(device)], masks="rle", sizes=[size])[0], options.score)
         shown = read_image(path, read_for=None if options.full_size else DRAWN)
-        return {**found, "picture": draw_detections(shown, found, model.class_names)}
+        return {**found, "picture": draw_detections(shown, found, model.class_names, size)}
     except (ValueError, OSError) as error:
         print_error(options, error if path.name in str(error) else f"{path}: {error}")
     except (RuntimeError, MemoryError) as error:
