@@ -44,11 +44,11 @@ test-widgets7: $(OLD)/.installed  ## lessons, explorers and exercises with ipywi
 
 test-oldest: $(OLDEST)/.installed  ## every test but those in a browser, with the oldest versions that are allowed
 	MRCNN_EDU_VERSIONS="$$(cat $(OLDEST)/versions.txt)" OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest \
-		tests --ignore=tests/browser $(OPTIONS)
+		tests -m "not browser" $(OPTIONS)
 
 test-colab: $(COLAB)/.installed  ## every test but those in a browser, with the versions that Colab has
 	MRCNN_EDU_VERSIONS="$$(cat $(COLAB)/versions.txt)" OMP_NUM_THREADS=1 $(COLAB)/bin/python -m pytest \
-		tests --ignore=tests/browser $(OPTIONS)
+		tests -m "not browser" $(OPTIONS)
 
 lint: $(STAMP)  ## ruff: rules and layout, lessons included
 	$(BIN)/ruff check .

@@ -141,7 +141,7 @@ def test_the_versions_environments_fall_back_on_the_python_that_is_here(tmp_path
     folder = f".venv-{target.removeprefix('test-')}"
     assert f"no-such-python was not found, so {fake} is used." in done.stdout
     assert f"-c {folder}/versions.txt -e .[lab,test]" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("called: -m pytest tests --ignore=tests/browser")
+    assert done.stdout.splitlines()[-1].startswith("called: -m pytest tests -m not browser")
     again = subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True)
     assert "pip install" not in again.stdout and "called: -m pytest tests" in again.stdout
 

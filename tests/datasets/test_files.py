@@ -124,6 +124,21 @@ def test_what_cannot_be_read_is_named_with_the_fix(tmp_path, make, error, messag
     assert "photo.jpg" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError(34), IndexError("list"), NotImplementedError(), ZeroDivisionError("by zero")]
+)
+def test_whatever_pillow_raises_is_told_with_the_files_name(tmp_path, monkeypatch, error):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (4, 4)).save(path)
+
+    def fail(*given):
+        raise error
+
+    monkeypatch.setattr("mrcnn_edu.datasets.files.ImageOps.exif_transpose", fail)
+    with pytest.raises(ImageFileError, match="photo.png: the image is truncated or damaged"):
+        read_image(path)
+
+
 def encoded(kind):
     stream, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6

@@ -151,3 +151,13 @@ def test_a_missing_address_is_named(server, tmp_path):
 def test_no_network_says_what_to_do(tmp_path):
     with pytest.raises(OSError, match="connect to a network.*or let MRCNN_EDU_DATA name a folder"):
         download(tmp_path, "http://127.0.0.1:9/", HASHES, progress=False)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cut short"), KeyError("content-length"), Exception("of its own")])
+def test_whatever_the_downloader_raises_is_told_with_the_address(tmp_path, monkeypatch, error):
+    def fail(*given, **named):
+        raise error
+
+    monkeypatch.setattr("pooch.retrieve", fail)
+    with pytest.raises(OSError, match="http://nowhere/trainval.json could not be fetched"):
+        download(tmp_path, "http://nowhere/", {"trainval.json": ""}, progress=False)
