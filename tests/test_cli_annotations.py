@@ -143,7 +143,7 @@ def test_limits_are_those_of_the_model_that_would_be_trained(tmp_path):
     assert "hold more than 120 objects" in changed and "anchor" not in changed
     assert "--detections" not in changed
     status, _, err = call("check-data", *data, "--anchors", 16)
-    assert status == 2 and "--anchors is ((16,),): give 4 tuples" in err
+    assert status == 2 and "--anchors 16 does not fit the model: give 4 sizes" in err
     status, _, err = call("check-data", *data, "--preset", "resnet9")
     assert status == 2 and "resnet9" in err
 

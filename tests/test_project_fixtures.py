@@ -35,7 +35,7 @@ def test_free_to_skip():
 def run_pytest(folder: Path, root: Path, require: str) -> str:
     """The output of pytest on one small file that skips, with this project's conftest and no photographs."""
     (folder / "tests").mkdir()
-    for name in ("__init__.py", "conftest.py", "servers.py"):
+    for name in ("__init__.py", "conftest.py", "project.py", "servers.py"):
         shutil.copy(root / "tests" / name, folder / "tests" / name)
     (folder / "tests" / "test_skips.py").write_text(SKIPPED)
     shutil.copy(root / "pyproject.toml", folder)

@@ -100,7 +100,7 @@ def test_augmentation_that_the_recipe_lacks_comes_part_by_part(tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [(["--clip", -1], "TrainSettings.clip"), (["--weight-decay", "nan"], "TrainSettings.weight_decay"),
+    [(["--clip", -1], "--clip must be above 0"), (["--weight-decay", "nan"], "--weight-decay must be a finite number"),
      (["--milestones", 2], "2 does not lie between 0 and 1"), (["--zoom", 2, 1], "zoom"),
      (["--degrees", 400], "degrees must lie between 0 and 180"), (["--colour", 1.5], "1.5 does not lie")],
 )  # fmt: skip

@@ -41,8 +41,13 @@ def own(data):
 @pytest.fixture
 def read(monkeypatch):
     """The (height, width) of every picture that is made of a file's pixels."""
-    seen, pixels = [], files._pixels
-    monkeypatch.setattr(files, "_pixels", lambda image, path: seen.append(image.size[::-1]) or pixels(image, path))
+    seen, pixels = [], files.pixel_values
+
+    def values(image, *more):
+        seen.append(image.size[::-1])
+        return pixels(image, *more)
+
+    monkeypatch.setattr(files, "pixel_values", values)
     return seen
 
 
