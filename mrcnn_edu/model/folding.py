@@ -128,7 +128,8 @@ def conv_norm_relu(layer: nn.Module, x: Tensor, fold: bool = True) -> Tensor:
     """
     if not untouched(layer, Conv2dNormActivation):
         return layer(x)
-    conv, *rest = layer
+    layers = list(layer)
+    conv, rest = layers[0], layers[1:]
     relu = rest.pop() if rest and isinstance(rest[-1], nn.ReLU) else None
     norm = rest.pop() if rest else None
     return layer(x) if rest else convolve(x, conv, norm, relu, fold)
