@@ -90,14 +90,18 @@ def _leave_out(command) -> None:
     )
 
 
-def _model(command, weights: str) -> None:
-    command.add_argument("--weights", metavar="NAME", help=f"lesson, fruits, coco, or a file ({weights})")
+def _sizes_and_limits(command) -> None:
     command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
     command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
     command.add_argument("--detections", type=whole(1), metavar="N", help="the most objects found in one picture")
     command.add_argument(
         "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
     )
+
+
+def _model(command, weights: str) -> None:
+    command.add_argument("--weights", metavar="NAME", help=f"lesson, fruits, coco, or a file ({weights})")
+    _sizes_and_limits(command)
     command.add_argument(
         "--full-size", action="store_true", help="do not reduce pictures that are far larger than the model's sizes"
     )
@@ -214,12 +218,7 @@ def _check_data(command) -> None:
     )
     text = "model whose anchors, proposals and detections the objects are held against: lesson, resnet50_fpn, …"
     command.add_argument("--preset", help=f"{text} (default: as train)")
-    command.add_argument("--min-size", type=whole(1), metavar="PIXELS", help="shorter side of the images in the model")
-    command.add_argument("--max-size", type=whole(1), metavar="PIXELS", help="limit of the longer side")
-    command.add_argument("--detections", type=whole(1), metavar="N", help="the most objects found in one picture")
-    command.add_argument(
-        "--proposals-kept", type=whole(1), metavar="N", help="regions of one picture that are looked at for objects"
-    )
+    _sizes_and_limits(command)
     command.add_argument(
         "--anchors", type=whole(1), nargs="+", metavar="PIXELS", help="sides of the anchors, one a level, finest first"
     )

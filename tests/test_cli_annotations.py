@@ -1,14 +1,12 @@
 """What check-data calls a fault, training and evaluation refuse in the same words, in options of the command line."""
 
-import contextlib
-import io
 import json
 import re
 
 import pytest
 from PIL import Image
 
-from mrcnn_edu.__main__ import main
+from tests import test_cli
 from tests.coco_files import annotation, content, picture, rectangle, write
 from tests.training.tiny import tiny_model
 
@@ -18,14 +16,9 @@ SMALL = ["--min-size", "48", "--max-size", "64", "--batch", "1", "--device", "cp
 
 def call(*arguments):
     """Status, standard output and standard error of one command; neither may name an argument of Python."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as ended:
-            status = ended.code
-    assert not PYTHON.search(out.getvalue()) and not PYTHON.search(err.getvalue()), out.getvalue() + err.getvalue()
-    return status, out.getvalue(), err.getvalue()
+    status, out, err = test_cli.call(*arguments)
+    assert not PYTHON.search(out) and not PYTHON.search(err), out + err
+    return status, out, err
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,10 @@ def grid_anchors(base: Tensor, grid: tuple[int, int], stride: tuple[int, int]) -
     return (shifts[:, None] + base).reshape(-1, 4)
 
 
+# One for all models, and not in them: a lock can neither be copied nor pickled.
+LOCK = threading.Lock()
+
+
 class Anchors:
     """All anchors of a batch of padded images; the same for each image of the batch.
 
@@ -55,7 +59,6 @@ class Anchors:
         self.sizes, self.ratios = sizes, ratios
         self.base = [cell_anchors(level_sizes, ratios) for level_sizes in sizes]  # each (A, 4)
         self._grids: OrderedDict = OrderedDict()
-        self._lock = threading.Lock()
 
     def __call__(self, image_size: tuple[int, int], grids: list[tuple[int, int]], device) -> list[Tensor]:
         """The anchors of each level.
@@ -68,11 +71,11 @@ class Anchors:
         returns     one (h·w·A, 4) a level, xyxy, pixels
         """
         key = (tuple(image_size), tuple(tuple(grid) for grid in grids), str(device))
-        with self._lock:
+        with LOCK:
             found = self._grids.get(key)
         # Two threads may both make the same grid; neither waits for the other.
         levels = found if found is not None else self._make(image_size, grids, device)
-        with self._lock:
+        with LOCK:
             self._grids[key] = levels
             self._grids.move_to_end(key)
             while len(self._grids) > CACHED_GRIDS:
@@ -84,12 +87,6 @@ class Anchors:
             grid_anchors(base.to(device), grid, stride)
             for base, grid, stride in zip(self.base, grids, strides(image_size, grids), strict=True)
         ]
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_grids": OrderedDict(), "_lock": None}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
 
 
 def strides(image_size: tuple[int, int], grids: list[tuple[int, int]]) -> list[tuple[int, int]]:

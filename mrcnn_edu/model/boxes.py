@@ -38,16 +38,16 @@ def check_one_each(name: str, values: Tensor, boxes: Tensor) -> None:
         raise ValueError(f"{name} has shape {tuple(values.shape)}, give ({len(boxes)},): one for each box")
 
 
-def upcast(values: Tensor) -> Tensor:
-    """The values in a type in which products of coordinates fit: float32, float64, int32 or int64."""
-    if values.is_floating_point():
-        return values if values.dtype in (torch.float32, torch.float64) else values.float()
-    return values if values.dtype in (torch.int32, torch.int64) else values.int()
-
-
 def as_floats(values: Tensor) -> Tensor:
     """The values in float32, or in float64 where they are that: what is divided or scaled has fractions."""
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
+
+
+def upcast(values: Tensor) -> Tensor:
+    """The values in a type in which products of coordinates fit: float32, float64, int32 or int64."""
+    if values.is_floating_point():
+        return as_floats(values)
+    return values if values.dtype in (torch.int32, torch.int64) else values.int()
 
 
 def box_area(boxes: Tensor) -> Tensor:

@@ -92,7 +92,10 @@ def read_plain(path: str | Path):
              in the file itself: the classes and the words of torch's own errors change from version to version
     """
     with open(path, "rb") as file:
-        return _load(file, named_in(file))
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise _told(error, foreign_in(named_in(file))) from error
 
 
 def read_known(path: str | Path) -> tuple[object, list[str]]:
@@ -146,14 +149,6 @@ def named(names: Iterable[str]) -> str:
     """The first three names, for a message."""
     names = sorted(names)
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def _load(file: BinaryIO, names: set[str]):
-    try:
-        file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise _told(error, foreign_in(names)) from error
 
 
 def _told(error: Exception, foreign: set[str]) -> ValueError:

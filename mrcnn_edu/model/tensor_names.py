@@ -39,7 +39,7 @@ def without_wrappers(state_dict: dict) -> dict:
     for key, value in state_dict.items():
         if key == COUNTER:
             continue
-        parts = tuple(part for part in key.split(".") if part not in WRAPPERS)
+        parts = _parts(key)
         parts = parts[len(prefix) :] if parts[: len(prefix)] == prefix else parts
         name = ".".join(parts)
         if name in stripped:
@@ -52,11 +52,15 @@ def name_prefixes(keys: Iterable[str]) -> set[tuple[str, ...]]:
     """What stands before the parts of a model in the names, wrappers left out: one entry for each way they start."""
     prefixes = set()
     for key in keys:
-        parts = tuple(part for part in key.split(".") if part not in WRAPPERS)
+        parts = _parts(key)
         first = next((i for i, part in enumerate(parts) if part in PARTS), None)
         if first is not None:
             prefixes.add(parts[:first])
     return prefixes
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def rename_old_keys(state_dict: dict) -> dict:

@@ -102,8 +102,7 @@ def figure_notes(model: nn.Module, truth: dict, limit: int | None = None) -> lis
     Arguments as for `evaluate`.
     """
     ids = looked_at(truth, limit)
-    counted_truth = {**truth, "annotations": counted(truth, ids)[1]}
-    capped = limit_notes(getattr(model, "config", None), counted_truth, ids, scored_detections(model, None))
+    capped = limit_notes(getattr(model, "config", None), truth, ids, scored_detections(model))
     return capped + missing_figures(truth, ids, by_size=False)
 
 
