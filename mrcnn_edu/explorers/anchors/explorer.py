@@ -90,11 +90,10 @@ class Anchors(Explorer):
         key = self.data.value, anchors
         return self._found.get(key, lambda: best_anchors(self.boxes_of_data, anchors))
 
-    def add(self, name: str, image: torch.Tensor, boxes=None) -> None:
-        """Add a picture to the list and show it; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
+    def store(self, name: str, image: torch.Tensor, boxes=None) -> None:
+        """Keep one more picture; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
         self.pictures[name] = image, boxes
         self._seen.forget(lambda key: key == name)
-        self.offer("picture", name)
 
     def measure(self, name: str, samples) -> None:
         """Add a data set (or a BoxSet) to the list and measure the recall on it."""

@@ -79,12 +79,11 @@ class Matching(Explorer):
         fraction = self.config.rpn_positive_fraction
         return self._matches.get(key, lambda: Matches.of(self.ground, *settings, fraction, key[-1]))
 
-    def add(self, name: str, image: torch.Tensor, boxes=None) -> None:
-        """Add a picture to the list and show it; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
+    def store(self, name: str, image: torch.Tensor, boxes=None) -> None:
+        """Keep one more picture; `boxes` (G, 4) in its pixels, or None where nobody marked them."""
         self.pictures[name] = image, boxes
         self._grounds.forget(lambda key: key == name)
         self._matches.forget(lambda key: key[0] == name)
-        self.offer("picture", name)
 
     def set(self, **values) -> "Matching":
         if "high" in values and "low" in values:  # the one that makes room for the other goes first

@@ -50,11 +50,10 @@ class Peel(Explorer):
         """The walk of the chosen instance, or None where nothing was found."""
         return self.scene.walks[self.instance.value - 1] if self.scene.walks else None
 
-    def add(self, name: str, image: torch.Tensor) -> None:
-        """Add a picture to the list and show it."""
+    def store(self, name: str, image: torch.Tensor) -> None:
+        """Keep one more picture."""
         self.images[name] = image
         self._scenes.forget(lambda key: key == name)
-        self.offer("picture", name)
 
     def rows(self) -> list:
         for control in (self.picture, self.stage):

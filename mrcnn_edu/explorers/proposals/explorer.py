@@ -75,8 +75,8 @@ class Proposals(Explorer):
         """What was made for one picture and does not change with the step."""
         return self._caches.get(name, Memory)
 
-    def add(self, name: str, image: torch.Tensor, boxes: torch.Tensor | None = None) -> None:
-        """Add a picture to the list and show it.
+    def store(self, name: str, image: torch.Tensor, boxes: torch.Tensor | None = None) -> None:
+        """Keep one more picture.
 
         image  (3, H, W) in [0, 1]
         boxes  (G, 4) true boxes in its pixels, if they are known
@@ -85,7 +85,6 @@ class Proposals(Explorer):
         for memory in (self._runs, self._caches):
             memory.forget(lambda key: key == name)
         self._views.forget(lambda key: True)
-        self.offer("picture", name)
 
     def rows(self) -> list:
         lines = ((self.picture, self.show, self.step), (self.score, self.top_before, self.iou, self.top_after))

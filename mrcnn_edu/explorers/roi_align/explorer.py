@@ -84,13 +84,12 @@ class RoIAlign(Explorer):
         """Row and column of the chosen bin."""
         return divmod(self.bin.value - 1, self.bins.value)
 
-    def add(self, name: str, image: torch.Tensor) -> None:
-        """Add a picture to the list and show it."""
+    def store(self, name: str, image: torch.Tensor) -> None:
+        """Keep one more picture."""
         self.images[name] = image
         self.masks.pop(name, None)
         self._scenes.forget(lambda key: key == name)
         self._readings.forget(lambda key: True)
-        self.offer("picture", name)
 
     def rows(self) -> list:
         lines = (

@@ -1,6 +1,8 @@
 """What every explorer shares: controls around one picture that is drawn with the package's real code."""
 
 import base64
+import contextlib
+import copy
 import functools
 import html
 import threading
@@ -9,7 +11,9 @@ from contextlib import contextmanager
 import ipywidgets as widgets
 
 from mrcnn_edu.explorers.toolkit.canvas import make_canvas
+from mrcnn_edu.explorers.toolkit.controls import STYLE
 from mrcnn_edu.explorers.toolkit.paint import Sheet
+from mrcnn_edu.explorers.toolkit.upload import PHOTOS, Upload
 from mrcnn_edu.figures import bundle
 
 MOST_STEPS = 1000  # key presses in one event; more is a view that counts from another beginning
@@ -19,8 +23,9 @@ class Explorer:
     """A live picture of one idea.
 
     A subclass sets `name`, `width`, `height` (CSS pixels) and `caption`, makes its controls in `__init__`, ends it with
-    `self.start(*controls)`, and implements `draw`; and `describe`, `clicked`, `pressed`, `boxes` with `dragged`, and
-    `hovered` with `hover = True`, where it needs them.
+    `self.start(*controls)`, and implements `draw`; and `describe`, `clicked` with `areas`, `pressed`, `boxes` with
+    `dragged`, `hovered` with `hover = True`, and `store`, where it needs them. An explorer that has `store(name, image)`
+    and a control "picture" takes the reader's own photographs.
 
     Any thread may call it: what reads or changes its state does so alone, one after the other.
     """
@@ -30,6 +35,7 @@ class Explorer:
     caption = ""
     hover = False
     unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
+    own: tuple[str, ...] = ()  # attributes that belong to the state beside the controls; Reset brings them back too
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -44,21 +50,58 @@ class Explorer:
         self._wanted = self._drawn = self._answered = self._held = 0
         self._steps = [0, 0]
         self.dragging = False
-        self.canvas = make_canvas(self.width, self.height, self._event, self._pointer if self.hover else None)
+        takes_photos = hasattr(self, "store")
+        self.canvas = make_canvas(
+            self.width,
+            self.height,
+            self._event,
+            self._pointer if self.hover else None,
+            self._dropped if takes_photos else None,
+        )
         self.drags = hasattr(self.canvas, "boxes")
         self.note = widgets.HTML(
             f'<div style="max-width: {self.width}px; line-height: 1.45">{html.escape(self.caption)}</div>'
         )
-        self.messages = widgets.VBox([control.message for control in controls])
         for control in controls:
             control.on_change = lambda value, control=control: self._changed(control.name, value)
             control.lock = self._state
+        self.reset_button = widgets.Button(
+            description="Reset", tooltip="Back to the opening picture", layout=widgets.Layout(width="64px")
+        )
+        self.reset_button.on_click(lambda _: self.reset())
+        self.upload = Upload(self) if takes_photos else None
         rows = self.rows()
+        rows[-1].children += (self.reset_button, *((self.upload.button, self.upload.message) if self.upload else ()))
         for row in rows:
             if isinstance(row, widgets.HBox):
                 row.layout.flex_flow = "row wrap"  # a magnified page is narrow
-        self.view = widgets.VBox([*rows, self.messages, self.canvas, self.note])
+                row.layout.align_items = "center"
+        style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
+        self.view = widgets.VBox([style, *rows, self.canvas, self.note])
+        self.view.add_class("mrcnn-view")
+        if self.upload:
+            PHOTOS.follow(self)
+        self._opening = {name: control.value for name, control in self.controls.items()}
+        self._opening_own = {name: copy.deepcopy(getattr(self, name)) for name in self.own}
         self.redraw()
+
+    def reset(self) -> None:
+        """Bring every control, and what else belongs to the state, back to the opening picture."""
+        with self._state, self.together():
+            waiting = dict(self._opening)
+            # One control may bound another, so what is refused now is tried again after the others.
+            for _ in range(len(waiting)):
+                for name, value in list(waiting.items()):
+                    with contextlib.suppress(ValueError):
+                        self._find(name).set(value)
+                        del waiting[name]
+            # What one control changes in another by itself is put right by a second round.
+            for name, value in self._opening.items():
+                with contextlib.suppress(ValueError):
+                    self._find(name).set(value)
+            for name, value in self._opening_own.items():
+                setattr(self, name, copy.deepcopy(value))
+            self.redraw()
 
     def rows(self) -> list:
         """The controls as lines above the picture; here as many to a line as fit."""
@@ -81,11 +124,18 @@ class Explorer:
     def clicked(self, x: float, y: float) -> None:
         """A click at a place of the card, CSS pixels."""
 
+    def areas(self) -> list[tuple[float, float, float, float]]:
+        """Where a click acts now, (x1, y1, x2, y2) on the card: there the mouse becomes a hand."""
+        return []
+
     def pressed(self, key: str, shift: bool) -> None:
         """An arrow key, by its name in the browser, where no box can be dragged."""
 
     def boxes(self) -> list[dict]:
-        """The boxes that can be dragged now: "id", "box" (x1, y1, x2, y2), "colour" and "dash", such as "6 4" or ""."""
+        """The boxes that can be dragged now: "id", "box" (x1, y1, x2, y2), "colour" and "dash", such as "6 4" or "".
+
+        A mark on an axis is a box without width that is "fixed" and goes "along" "x"; see `canvas.Canvas`.
+        """
         return []
 
     def bounds(self) -> tuple[float, float, float, float]:
@@ -114,6 +164,18 @@ class Explorer:
             for name, value in values.items():
                 self._find(name).set(value)
         return self
+
+    def know(self, name: str, image, *more) -> None:
+        """Put one more picture, (3, H, W) in [0, 1], into the list, with what else the explorer's `store` takes."""
+        with self._state:
+            self.store(name, image, *more)
+            self._find("picture").add(name)
+
+    def add(self, name: str, image, *more) -> None:
+        """Put one more picture into the list and show it; arguments as for `know`."""
+        with self._state:
+            self.know(name, image, *more)
+            self.offer("picture", name)
 
     def offer(self, control: str, option) -> None:
         """Give a choice one more option and choose it; where it was chosen before, it is taken up anew.
@@ -180,6 +242,7 @@ class Explorer:
             self.canvas.value = sheet.live()
             self.canvas.alt = self.describe()
             self.canvas.boxes = [{**box, "box": [float(v) for v in box["box"]]} for box in self.boxes()]
+            self.canvas.areas = [[float(v) for v in area] for area in self.areas()]
             self.canvas.bounds = [float(v) for v in self.bounds()]
             self.canvas.unit = float(self.unit)
             self.canvas.answered = self._answered
@@ -231,6 +294,9 @@ class Explorer:
         for step, back, forth in ((dx, "ArrowLeft", "ArrowRight"), (dy, "ArrowUp", "ArrowDown")):
             for _ in range(min(abs(step), MOST_STEPS)):
                 self.pressed(forth if step > 0 else back, shift)
+
+    def _dropped(self, name: str, content: bytes) -> None:
+        self.upload.take(name, content)
 
     def _pointer(self, x: float | None = None, y: float | None = None) -> None:
         with self._state, self.together():

@@ -6,12 +6,14 @@ a box for the keyboard; a value that is not one turns the box red and a line und
 
 import html
 import math
+import re
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 
 import ipywidgets as widgets
 
+# Once for all controls of an explorer.
 STYLE = (
     "<style>.mrcnn-wrong input { border: 2px solid #D55E00 !important; background: #FFE9DC !important; "
     "color: #1F2933 !important }</style>"
@@ -21,7 +23,7 @@ STYLE = (
 class Control:
     """One control. `on_change` is called with the new value after each change, by hand or by `set`.
 
-    widget   what the hand moves; `message` is a line that says what is wrong, empty most of the time
+    widget   what the hand moves, and where something can be wrong, the line beside it that says so
     lock     held while the value changes and `on_change` runs; an explorer gives all its controls the same, so that no
              thread sees one control's new value before the others have followed it
     """
@@ -29,7 +31,7 @@ class Control:
     def __init__(self, name: str, label: str):
         self.name, self.label = name, label
         self.on_change = lambda value: None
-        self.message, self.lock = widgets.HTML(""), threading.RLock()
+        self.lock = threading.RLock()
 
     def set(self, value) -> None:
         """Give the control a value; raises ValueError saying which values it takes."""
@@ -44,10 +46,10 @@ class Control:
         """What the control holds now; of a number, typed or set, it need not be on a step."""
         return self._value
 
-    def follow_widget(self) -> None:
-        """Take over the widget's value, now and whenever it changes."""
-        self._value = self.widget.value
-        self.widget.observe(self._followed, "value")
+    def follow_hand(self) -> None:
+        """Take over the hand's value, now and whenever it changes."""
+        self._value = self.hand.value
+        self.hand.observe(self._followed, "value")
 
     def _followed(self, change) -> None:
         with self.lock:
@@ -55,27 +57,58 @@ class Control:
             self.on_change(self._value)
 
 
-class Choice(Control):
-    """One of a few named options: a slider with stops where they have an order, a drop-down list where they do not."""
+def player(most: int, value: int, interval: int) -> widgets.Play:
+    """A play button that walks from 0 to `most`, one step in `interval` milliseconds.
 
-    def __init__(self, name: str, label: str, options, value=None, ordered: bool = False, width: str = "280px"):
+    The page itself moves the slider that it is linked to: a step waits for no answer of Python.
+    """
+    return widgets.Play(
+        min=0,
+        max=most,
+        value=value,
+        interval=interval,
+        show_repeat=False,
+        layout=widgets.Layout(width="auto"),
+    )
+
+
+def plain(text: str) -> str:
+    """A number as Python reads it: with a true minus sign, a decimal comma, or spaces between thousands before."""
+    text = re.sub(r"\s", "", text).replace("\N{MINUS SIGN}", "-")
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+
+
+class Choice(Control):
+    """One of a few named options: a slider with stops where they have an order, a drop-down list where they do not.
+
+    play  milliseconds for each option where a play button walks through them; 0 for none
+    """
+
+    def __init__(
+        self, name: str, label: str, options, value=None, ordered: bool = False, width: str = "280px", play: int = 0
+    ):
         super().__init__(name, label)
         self.options = list(options)
         kind = widgets.SelectionSlider if ordered else widgets.Dropdown
-        self.widget = kind(
+        self.hand = kind(
             options=self.options,
             value=self.options[0] if value is None else value,
             description=label,
             style={"description_width": "initial"},
             layout=widgets.Layout(width=width),
         )
-        self.follow_widget()
+        self.widget = self.hand
+        if play:
+            self.player = player(len(self.options) - 1, self.hand.index, play)
+            widgets.jslink((self.player, "value"), (self.hand, "index"))
+            self.widget = widgets.HBox([self.hand, self.player])
+        self.follow_hand()
 
     def set(self, value) -> None:
         if value not in self.options:
             raise ValueError(f"{self.name} is one of {', '.join(map(repr, self.options))}, not {value!r}")
         with self.lock:
-            self.widget.value = value
+            self.hand.value = value
 
     def add(self, option) -> None:
         """One more option; the chosen one stays chosen."""
@@ -83,8 +116,8 @@ class Choice(Control):
             chosen = self.value
             if option not in self.options:
                 self.options.append(option)
-                self.widget.options = tuple(self.options)
-                self.widget.value = chosen
+                self.hand.options = tuple(self.options)
+                self.hand.value = chosen
 
     def sweep(self):
         """The values that a sweep visits, both ends among them."""
@@ -96,16 +129,16 @@ class Toggle(Control):
 
     def __init__(self, name: str, label: str, value: bool = False):
         super().__init__(name, label)
-        self.widget = widgets.Checkbox(
+        self.widget = self.hand = widgets.Checkbox(
             value=value, description=label, indent=False, layout=widgets.Layout(width="auto", min_width="70px")
         )
-        self.follow_widget()
+        self.follow_hand()
 
     def set(self, value) -> None:
         if not isinstance(value, bool):
             raise ValueError(f"{self.name} is True or False, not {value!r}")
         with self.lock:
-            self.widget.value = value
+            self.hand.value = value
 
     def sweep(self):
         """The values that a sweep visits."""
@@ -117,9 +150,12 @@ class Number(Control):
 
     The slider counts whole steps. A slider of floats answers each value that it is given with its own rounding of it;
     two such answers on their way at once chase each other for ever (jupyter-widgets/ipywidgets#3951).
+
+    message  the line that says what is wrong; it takes no room while nothing is
+    play     milliseconds for each step where a play button walks through them; 0 for none
     """
 
-    def __init__(self, name: str, label: str, low, high, step=1, value=None, width: str = "240px"):
+    def __init__(self, name: str, label: str, low, high, step=1, value=None, width: str = "240px", play: int = 0):
         super().__init__(name, label)
         self.kind = int if all(isinstance(v, int) for v in (low, high, step)) else float
         self.low, self.high, self.step = low, high, step
@@ -134,7 +170,17 @@ class Number(Control):
             layout=widgets.Layout(width=width),
         )
         self.box = widgets.Text(value=f"{self._value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
-        self.widget = widgets.HBox([self.slider, self.box, widgets.HTML(STYLE)])
+        line = [self.slider, self.box]
+        self.player = None
+        if play:
+            self.player = player(self.slider.max, self.slider.value, play)
+            self.player.min = self.slider.min
+            widgets.jslink((self.player, "value"), (self.slider, "value"))
+            line.append(self.player)
+        self.message = widgets.HTML("", layout=widgets.Layout(display="none", max_width="320px"))
+        self.line = widgets.HBox(line)
+        self.line.add_class("mrcnn-number")
+        self.widget = widgets.VBox([self.line, self.message])
         self._writes = False
         self.slider.observe(self._slid, "value")
         self.box.observe(self._typed, "value")
@@ -166,6 +212,11 @@ class Number(Control):
             self._hold(min(max(self._value, low), high))
             self.slider.min, self.slider.max = least, most
             self.slider.disabled = self.box.disabled = low == high
+            if self.player is not None:
+                with self.player.hold_sync():
+                    self.player.min, self.player.max = min(least, self.player.min), max(most, self.player.max)
+                    self.player.value = self.slider.value
+                    self.player.min, self.player.max = least, most
 
     def sweep(self, steps: int = 12):
         """The values that a sweep visits, both ends among them."""
@@ -212,7 +263,7 @@ class Number(Control):
             if self._writes:  # what the slider wrote may be rounded, and must not move it
                 return
             try:
-                self.set(change["new"].strip())
+                self.set(plain(change["new"]))
             except ValueError as error:
                 self._tell(str(error))
 
@@ -227,10 +278,12 @@ class Number(Control):
     def _tell(self, reason: str) -> None:
         if reason:
             self.box.add_class("mrcnn-wrong")
-            self.message.value = f'<span role="alert">&#9888; {html.escape(reason)}</span>'
-        else:
+            self.message.value = f'<span role="alert">&#9888; {html.escape(f"{self.label}: {reason}")}</span>'
+            self.message.layout.display = ""
+        elif self.message.value:
             self.box.remove_class("mrcnn-wrong")
             self.message.value = ""
+            self.message.layout.display = "none"
 
 
 class Threshold(Number):

@@ -1,7 +1,9 @@
-"""The reader's own pictures, for any explorer that has `add(name, image)`."""
+"""The reader's own photographs: one is chosen or dropped once, and is then in the list of every explorer."""
 
 import html
 import tempfile
+import threading
+import weakref
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -13,32 +15,81 @@ from mrcnn_edu.figures import bundle
 LONGEST = 1024  # pixels; a photograph from a phone is reduced to this
 
 
-class Upload:
-    """A button to choose pictures, each of which is read and handed to an explorer.
+class Photos:
+    """The photographs of this session, and the explorers that show them.
 
-    explorer  has add(name, image), for example Peel
+    An explorer has know(name, image), which puts one more picture into its list, and add(name, image), which also
+    shows it.
+    """
+
+    def __init__(self):
+        self.images: dict[str, torch.Tensor] = {}
+        self._followers, self._lock = weakref.WeakSet(), threading.RLock()
+
+    def follow(self, explorer) -> None:
+        """Offer an explorer all photographs there are, and those that come."""
+        with self._lock:
+            self._followers.add(explorer)
+            for name, image in self.images.items():
+                explorer.know(name, image)
+
+    def add(self, name: str, image: torch.Tensor) -> None:
+        """One more photograph, (3, H, W) in [0, 1]; one of the same name is replaced."""
+        with self._lock:
+            self.images[name] = image
+            for explorer in list(self._followers):
+                stale = explorer.get("picture") == name
+                (explorer.add if stale else explorer.know)(name, image)
+
+    def forget(self) -> None:
+        """Forget every photograph; explorers keep what they have."""
+        with self._lock:
+            self.images.clear()
+
+
+PHOTOS = Photos()
+
+
+class Upload:
+    """A button to choose a photograph from the disk, and the line that says what became of it.
+
+    explorer  shows the photograph once it is read; every explorer that takes photographs has such a button itself
     path      a picture to read at once, for places where the button does not work
     raises    ValueError or OSError naming the file, for `path` only; the button shows the reason beside it
     """
 
     def __init__(self, explorer, path: str | Path | None = None):
-        self.explorer = explorer
-        self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a picture")
-        self.button.layout.width = "220px"
-        self.message = widgets.HTML("JPEG, PNG and most other formats. The picture stays on this computer.")
+        self._explorer = weakref.ref(explorer)  # which holds this
+        self.button = widgets.FileUpload(
+            accept="image/*", multiple=False, description="My photo", layout=widgets.Layout(width="112px")
+        )
+        self.message = widgets.HTML("", layout=widgets.Layout(display="none"))
         self.button.observe(self._chosen, "value")
         self.view = widgets.HBox([self.button, self.message])
         if path is not None:
-            explorer.add(Path(path).name, read_image(path, max_side=LONGEST))
+            self._show(Path(path).name, read_image(path, max_side=LONGEST))
+
+    def take(self, name: str, content: bytes) -> None:
+        """Read a file and show it in the explorer; what cannot be read is said, and nothing changes."""
+        try:
+            self._show(name, read_bytes(name, content))
+        except (ValueError, OSError) as error:
+            self._tell(f'<span role="alert">&#9888; {html.escape(str(error))}</span>')
+        else:
+            self._tell(f"{html.escape(name)} is shown. It stays on this computer.")
+
+    def _show(self, name: str, image: torch.Tensor) -> None:
+        explorer = self._explorer()
+        if explorer is not None:
+            PHOTOS.add(name, image)
+            explorer.add(name, image)
+
+    def _tell(self, words: str) -> None:
+        self.message.value, self.message.layout.display = words, ""
 
     def _chosen(self, change) -> None:
         for name, content in files(change["new"]):
-            try:
-                self.explorer.add(name, read_bytes(name, content))
-                words = f"{html.escape(name)} is now in the explorer above."
-            except (ValueError, OSError) as error:
-                words = f'<span role="alert">&#9888; {html.escape(str(error))}</span>'
-            self.message.value = words
+            self.take(name, content)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         words = "In the live notebook a button stands here: choose a picture, and it opens in the explorer above."
