@@ -59,7 +59,7 @@ format: $(STAMP)  ## let ruff repair what it can
 	$(BIN)/ruff format .
 
 notebooks: $(STAMP)  ## run every lesson from a fresh kernel and store its outputs
-	$(BIN)/python -m mrcnn_edu.explorers.stills $(LESSONS)
+	$(BIN)/python -m mrcnn_edu.explorers.toolkit.stills $(LESSONS)
 
 bench: $(STAMP)  ## times and memory next to torchvision's, into benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from mrcnn_edu.explorers.base import Explorer
+from mrcnn_edu.explorers.toolkit.base import Explorer
 from tests.explorers.opened import OPENINGS, opened
 
 PICTURES = ("scene", "coins")

@@ -138,6 +138,44 @@ def test_modules_of_the_model_import_only_what_comes_before_them():
     assert wrong == []
 
 
+def explorer_imports() -> list[tuple[str, str, str]]:
+    """(explorer or toolkit, its file, what it imports of the explorers: "toolkit.paint", "anchors.reading", …)."""
+    found = []
+    for folder in sorted((PACKAGE / "explorers").iterdir()):
+        for path in sorted(folder.rglob("*.py")) if folder.is_dir() else ():
+            for name in imported_modules(path):
+                inner = name.removeprefix("mrcnn_edu.explorers.").split(".")
+                if name.startswith("mrcnn_edu.explorers.") and len(inner) > 1:
+                    found.append((folder.name, path.stem, ".".join(inner[:2])))
+    return sorted(set(found))
+
+
+def test_explorers_share_the_toolkit_and_of_one_another_only_the_reading():
+    wrong = [
+        f"{folder}/{file}.py imports {name}"
+        for folder, file, name in explorer_imports()
+        if name.split(".")[0] not in (folder, "toolkit") and (folder == "toolkit" or name.split(".")[1] != "reading")
+    ]
+    assert wrong == []
+    assert ("matching", "reading", "anchors.reading") in explorer_imports()  # the one that there is, so the walk works
+
+
+def test_every_explorer_has_the_same_files_and_its_reading_draws_nothing():
+    folders = [path for path in (PACKAGE / "explorers").iterdir() if path.is_dir() and (path / "explorer.py").is_file()]
+    assert len(folders) >= 6
+    for folder in folders:
+        assert {"__init__.py", "explorer.py", "reading.py", "views.py"} <= {path.name for path in folder.iterdir()}
+    # Within a folder the way is reading → views and what else it has → explorer.
+    drawing = {f"toolkit.{name}" for name in ("paint", "marks", "keys", "charts", "canvas", "controls", "base")}
+    wrong = []
+    for folder, file, name in explorer_imports():
+        own, _, what = name.partition(".")
+        back = own == folder and (what == "explorer" or (file in ("reading", "record") and what == "views"))
+        if folder != "toolkit" and file != "explorer" and (back or (file == "reading" and name in drawing)):
+            wrong.append(f"{folder}/{file}.py imports {name}")
+    assert wrong == []
+
+
 def test_the_model_has_no_circle_of_imports():
     graph = {Path(where).stem: names for where, names in inner_imports(PACKAGE / "model", "mrcnn_edu.model.").items()}
     graph.pop("__init__")

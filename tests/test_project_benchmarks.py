@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from benchmarks import browser, check, explorers, files, growth, inputs, report, rows, run, timing
-from mrcnn_edu.explorers.base import Explorer
-from mrcnn_edu.explorers.controls import Choice, Number
-from mrcnn_edu.explorers.paint import Sheet
+from mrcnn_edu.explorers.toolkit.base import Explorer
+from mrcnn_edu.explorers.toolkit.controls import Choice, Number
+from mrcnn_edu.explorers.toolkit.paint import Sheet
 from tests import servers
 from tests.explorers.opened import OPENINGS
 

@@ -1,15 +1,15 @@
-"""Live pictures, one file each. Importing this imports none of them: `from mrcnn_edu.explorers import Peel` does."""
+"""Live pictures, one folder each. Importing this imports none of them: `from mrcnn_edu.explorers import Peel` does."""
 
 from importlib import import_module
 
 WHERE = {
-    "Anchors": "anchors",
-    "Deltas": "deltas",
-    "Matching": "matching",
-    "Peel": "peel",
-    "Proposals": "proposals",
-    "RoIAlign": "roi_align",
-    "Upload": "upload",
+    "Anchors": "anchors.explorer",
+    "Deltas": "deltas.explorer",
+    "Matching": "matching.explorer",
+    "Peel": "peel.explorer",
+    "Proposals": "proposals.explorer",
+    "RoIAlign": "roi_align.explorer",
+    "Upload": "toolkit.upload",
 }
 __all__ = list(WHERE)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mrcnn_edu.datasets import load_dataset
-from mrcnn_edu.explorers.peel import Peel
-from mrcnn_edu.explorers.peel_views import FRAME
+from mrcnn_edu.explorers.peel.explorer import Peel
+from mrcnn_edu.explorers.peel.reading import FRAME
 from tests.browser.lab import Lesson, Picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

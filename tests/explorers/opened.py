@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mrcnn_edu import explorers
 from mrcnn_edu.datasets import load_dataset
-from mrcnn_edu.explorers.base import Explorer
+from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.model import MaskRCNN, load_weights
 
 KINDS = ("scene", "coins", "empty", "one object", "fifty objects")

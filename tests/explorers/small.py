@@ -5,7 +5,7 @@ from functools import cache
 import torch
 
 from mrcnn_edu.datasets import load_dataset
-from mrcnn_edu.explorers.peel import Peel
+from mrcnn_edu.explorers.peel.explorer import Peel
 from mrcnn_edu.model import MaskRCNN, preset
 
 NAMES = ("background", "disc", "box", "triangle", "star")

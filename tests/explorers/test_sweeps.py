@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mrcnn_edu import explorers
-from mrcnn_edu.explorers.controls import Number
-from mrcnn_edu.explorers.paint import SCALE
+from mrcnn_edu.explorers.toolkit.controls import Number
+from mrcnn_edu.explorers.toolkit.paint import SCALE
 from tests.explorers.opened import KINDS, OPENINGS, opened, sample
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from mrcnn_edu.exercises import price
-from mrcnn_edu.explorers.memory import Memory
+from mrcnn_edu.explorers.toolkit.memory import Memory
 
 from .opened import OPENINGS, opened
 

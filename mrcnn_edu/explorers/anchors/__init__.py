@@ -1,0 +1,1 @@
+"""Anchors: choose scales, ratios and strides, and see which objects they reach."""

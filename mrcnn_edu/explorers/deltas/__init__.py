@@ -1,0 +1,1 @@
+"""Deltas: the four numbers between an anchor and a box."""

@@ -1,0 +1,1 @@
+"""Matching: what each anchor is told."""

@@ -1,0 +1,1 @@
+"""Peel: one picture taken apart by the model, stage by stage."""

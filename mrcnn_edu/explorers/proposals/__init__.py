@@ -1,0 +1,1 @@
+"""Proposals: the RPN's boxes, thinned out step by step."""

@@ -1,0 +1,1 @@
+"""RoI Align: one region on the feature grid, read both ways."""

@@ -1,0 +1,257 @@
+"""What every explorer shares: controls around one picture that is drawn with the package's real code."""
+
+import base64
+import functools
+import html
+import threading
+from contextlib import contextmanager
+
+import ipywidgets as widgets
+
+from mrcnn_edu.explorers.toolkit.canvas import make_canvas
+from mrcnn_edu.explorers.toolkit.paint import Sheet
+from mrcnn_edu.figures import bundle
+
+MOST_STEPS = 1000  # key presses in one event; more is a view that counts from another beginning
+
+
+class Explorer:
+    """A live picture of one idea.
+
+    A subclass sets `name`, `width`, `height` (CSS pixels) and `caption`, makes its controls in `__init__`, ends it with
+    `self.start(*controls)`, and implements `draw`; and `describe`, `clicked`, `pressed`, `boxes` with `dragged`, and
+    `hovered` with `hover = True`, where it needs them.
+
+    Any thread may call it: what reads or changes its state does so alone, one after the other.
+    """
+
+    name = "Explorer"
+    width, height = 900, 600
+    caption = ""
+    hover = False
+    unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        for name in {"draw", "describe"} & vars(cls).keys():
+            setattr(cls, name, _alone(vars(cls)[name]))
+
+    def start(self, *controls) -> None:
+        """Make the widgets from the controls and draw the opening picture."""
+        self.controls = {control.name: control for control in controls}
+        self._state = threading.RLock()
+        self._drawing, self._counting = threading.Lock(), threading.Lock()
+        self._wanted = self._drawn = self._answered = self._held = 0
+        self._steps = [0, 0]
+        self.dragging = False
+        self.canvas = make_canvas(self.width, self.height, self._event, self._pointer if self.hover else None)
+        self.drags = hasattr(self.canvas, "boxes")
+        self.note = widgets.HTML(
+            f'<div style="max-width: {self.width}px; line-height: 1.45">{html.escape(self.caption)}</div>'
+        )
+        self.messages = widgets.VBox([control.message for control in controls])
+        for control in controls:
+            control.on_change = lambda value, control=control: self._changed(control.name, value)
+            control.lock = self._state
+        rows = self.rows()
+        for row in rows:
+            if isinstance(row, widgets.HBox):
+                row.layout.flex_flow = "row wrap"  # a magnified page is narrow
+        self.view = widgets.VBox([*rows, self.messages, self.canvas, self.note])
+        self.redraw()
+
+    def rows(self) -> list:
+        """The controls as lines above the picture; here as many to a line as fit."""
+        for control in self.controls.values():
+            control.widget.layout.margin = "2px 20px 2px 2px"
+        flow = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
+        return [widgets.HBox([control.widget for control in self.controls.values()], layout=flow)]
+
+    def draw(self) -> Sheet:
+        """The picture of the present state."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """What the present picture shows, in words."""
+        return self.caption
+
+    def changed(self, name: str, value) -> None:
+        """A control has a new value; the picture is drawn afterwards."""
+
+    def clicked(self, x: float, y: float) -> None:
+        """A click at a place of the card, CSS pixels."""
+
+    def pressed(self, key: str, shift: bool) -> None:
+        """An arrow key, by its name in the browser, where no box can be dragged."""
+
+    def boxes(self) -> list[dict]:
+        """The boxes that can be dragged now: "id", "box" (x1, y1, x2, y2), "colour" and "dash", such as "6 4" or ""."""
+        return []
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Where boxes can be dragged, CSS pixels of the card."""
+        return 0, 0, self.width, self.height
+
+    def dragged(self, name: str, box) -> None:
+        """The box of that id was moved to (x1, y1, x2, y2), CSS pixels of the card.
+
+        While `self.dragging` the hand still holds it, so the frame that it lies in must stay where it is.
+        """
+
+    def hovered(self, x: float | None, y: float | None) -> None:
+        """The mouse is at a place of the card, or has left it."""
+
+    def get(self, name: str):
+        """The value of a control."""
+        return self.controls[name].value
+
+    def set(self, **values) -> "Explorer":
+        """Give controls new values, as a hand would.
+
+        raises   KeyError for an unknown control, ValueError for a value it does not take
+        """
+        with self._state, self.together():
+            for name, value in values.items():
+                self._find(name).set(value)
+        return self
+
+    def offer(self, control: str, option) -> None:
+        """Give a choice one more option and choose it; where it was chosen before, it is taken up anew.
+
+        raises   KeyError for an unknown control
+        """
+        with self._state:
+            choice = self._find(control)
+            choice.add(option)
+            if choice.value == option:
+                self._changed(control, option)
+            self.set(**{control: option})
+
+    def hold(self, **values) -> None:
+        """Give controls new values, each brought to the nearest one that its control takes, with one picture for all.
+
+        raises   KeyError for an unknown control
+        """
+        with self._state, self.together():
+            for name, value in values.items():
+                control = self._find(name)
+                control.set(control.nearest(value))
+
+    def _find(self, name: str):
+        if name not in self.controls:
+            raise KeyError(f"{self.name} has no control {name!r}; it has {', '.join(self.controls)}")
+        return self.controls[name]
+
+    @contextmanager
+    def together(self):
+        """Within it no picture is drawn; one is drawn at its end if any was wanted. The state must be held."""
+        before = self._wanted
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if self._wanted != before:
+                self._draw_newest()
+
+    def redraw(self) -> None:
+        """Draw the newest state. A wish that comes while a picture is being drawn is met once, after it: what lay
+        between is dropped."""
+        with self._counting:
+            self._wanted += 1
+        self._draw_newest()
+
+    def _draw_newest(self) -> None:
+        while not self._held and self._drawn != self._wanted and self._drawing.acquire(blocking=False):
+            try:
+                while self._drawn != self._wanted:
+                    self._drawn = self._wanted
+                    with self._state:
+                        self._send(self.draw())
+            finally:
+                self._drawing.release()
+
+    def _send(self, sheet: Sheet) -> None:
+        if not self.drags:
+            self._paint_boxes(sheet)
+            self.canvas.value = sheet.live()
+            return
+        with self.canvas.hold_sync():
+            self.canvas.value = sheet.live()
+            self.canvas.alt = self.describe()
+            self.canvas.boxes = [{**box, "box": [float(v) for v in box["box"]]} for box in self.boxes()]
+            self.canvas.bounds = [float(v) for v in self.bounds()]
+            self.canvas.unit = float(self.unit)
+            self.canvas.answered = self._answered
+
+    def _paint_boxes(self, sheet: Sheet) -> Sheet:
+        """What the canvas draws by itself, for pictures without one."""
+        for box in self.boxes():
+            dash = tuple(float(v) for v in box["dash"].split()) if box["dash"] else None
+            sheet.box(box["box"], box["colour"], 2.5, dash)
+        return sheet
+
+    def snapshot(self, **values) -> bytes:
+        """The present picture as PNG bytes, after setting `values`."""
+        with self._state:
+            self.set(**values)
+            return self._paint_boxes(self.draw()).still()
+
+    def sweep(self):
+        """Drive each control through its range, the others at rest, and end where it began. Yields (name, value)."""
+        rest = {name: control.value for name, control in self.controls.items()}
+        for name, control in self.controls.items():
+            for value in control.sweep():
+                control.set(value)
+                yield name, value
+            self.set(**rest)
+
+    def _changed(self, name: str, value) -> None:
+        with self._state:
+            self.changed(name, value)
+        self.redraw()
+
+    def _event(self, event: dict) -> None:
+        kind = event.get("kind")
+        with self._state, self.together():
+            self._answered = event.get("count", self._answered)
+            if kind == "click":
+                self.clicked(event["x"], event["y"])
+            elif kind == "key":
+                self._press(event["steps"], event.get("shift", False))
+            elif kind in ("drag", "drop"):
+                self.dragging = True  # a drop too is given in the frame that the hand saw
+                self.dragged(event["id"], event["box"])
+                self.dragging = kind == "drag"
+                self.redraw()  # where the box may not go, the browser is told
+
+    def _press(self, steps: list[int], shift: bool) -> None:
+        """As many key presses as were made since the last event."""
+        (dx, dy), self._steps = (new - old for new, old in zip(steps, self._steps, strict=True)), list(steps)
+        for step, back, forth in ((dx, "ArrowLeft", "ArrowRight"), (dy, "ArrowUp", "ArrowDown")):
+            for _ in range(min(abs(step), MOST_STEPS)):
+                self.pressed(forth if step > 0 else back, shift)
+
+    def _pointer(self, x: float | None = None, y: float | None = None) -> None:
+        with self._state, self.together():
+            self.hovered(x, y)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        """The live widget, and the still that stands for it where no kernel runs."""
+        with self._state:  # words and picture are of one state
+            words = f"{self.name}. {self.describe()}"
+            still = base64.b64encode(self.snapshot()).decode()
+        return bundle(self.view, **{"image/png": still, "text/plain": words}), {
+            "image/png": {"width": self.width, "alt": words}
+        }
+
+
+def _alone(method):
+    """The method, called with the explorer's state held."""
+
+    @functools.wraps(method)
+    def call(self, *arguments):
+        with self._state:
+            return method(self, *arguments)
+
+    return call

@@ -1,0 +1,273 @@
+"""The controls of explorers, in the subset that ipywidgets 7.7.1 and 8 share.
+
+A control has a name, a value, one widget, and says which values a sweep visits. A number has a slider for the hand and
+a box for the keyboard; a value that is not one turns the box red and a line under it says why.
+"""
+
+import html
+import math
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+
+import ipywidgets as widgets
+
+STYLE = (
+    "<style>.mrcnn-wrong input { border: 2px solid #D55E00 !important; background: #FFE9DC !important; "
+    "color: #1F2933 !important }</style>"
+)
+
+
+class Control:
+    """One control. `on_change` is called with the new value after each change, by hand or by `set`.
+
+    widget   what the hand moves; `message` is a line that says what is wrong, empty most of the time
+    lock     held while the value changes and `on_change` runs; an explorer gives all its controls the same, so that no
+             thread sees one control's new value before the others have followed it
+    """
+
+    def __init__(self, name: str, label: str):
+        self.name, self.label = name, label
+        self.on_change = lambda value: None
+        self.message, self.lock = widgets.HTML(""), threading.RLock()
+
+    def set(self, value) -> None:
+        """Give the control a value; raises ValueError saying which values it takes."""
+        raise NotImplementedError
+
+    def nearest(self, value):
+        """The value nearest to this one that the control takes."""
+        return value
+
+    @property
+    def value(self):
+        """What the control holds now; of a number, typed or set, it need not be on a step."""
+        return self._value
+
+    def follow_widget(self) -> None:
+        """Take over the widget's value, now and whenever it changes."""
+        self._value = self.widget.value
+        self.widget.observe(self._followed, "value")
+
+    def _followed(self, change) -> None:
+        with self.lock:
+            self._value = change["new"]
+            self.on_change(self._value)
+
+
+class Choice(Control):
+    """One of a few named options: a slider with stops where they have an order, a drop-down list where they do not."""
+
+    def __init__(self, name: str, label: str, options, value=None, ordered: bool = False, width: str = "280px"):
+        super().__init__(name, label)
+        self.options = list(options)
+        kind = widgets.SelectionSlider if ordered else widgets.Dropdown
+        self.widget = kind(
+            options=self.options,
+            value=self.options[0] if value is None else value,
+            description=label,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width=width),
+        )
+        self.follow_widget()
+
+    def set(self, value) -> None:
+        if value not in self.options:
+            raise ValueError(f"{self.name} is one of {', '.join(map(repr, self.options))}, not {value!r}")
+        with self.lock:
+            self.widget.value = value
+
+    def add(self, option) -> None:
+        """One more option; the chosen one stays chosen."""
+        with self.lock:
+            chosen = self.value
+            if option not in self.options:
+                self.options.append(option)
+                self.widget.options = tuple(self.options)
+                self.widget.value = chosen
+
+    def sweep(self):
+        """The values that a sweep visits, both ends among them."""
+        return list(self.options)
+
+
+class Toggle(Control):
+    """On or off."""
+
+    def __init__(self, name: str, label: str, value: bool = False):
+        super().__init__(name, label)
+        self.widget = widgets.Checkbox(
+            value=value, description=label, indent=False, layout=widgets.Layout(width="auto", min_width="70px")
+        )
+        self.follow_widget()
+
+    def set(self, value) -> None:
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.name} is True or False, not {value!r}")
+        with self.lock:
+            self.widget.value = value
+
+    def sweep(self):
+        """The values that a sweep visits."""
+        return [not self.value, self.value]
+
+
+class Number(Control):
+    """A number from `low` to `high` in steps of `step`: a slider, a number box, and a line for what is wrong.
+
+    The slider counts whole steps. A slider of floats answers each value that it is given with its own rounding of it;
+    two such answers on their way at once chase each other for ever (jupyter-widgets/ipywidgets#3951).
+    """
+
+    def __init__(self, name: str, label: str, low, high, step=1, value=None, width: str = "240px"):
+        super().__init__(name, label)
+        self.kind = int if all(isinstance(v, int) for v in (low, high, step)) else float
+        self.low, self.high, self.step = low, high, step
+        self._value = low if value is None else value
+        self.slider = widgets.IntSlider(
+            value=self._place(self._value),
+            min=math.floor(self._steps(low)),
+            max=math.ceil(self._steps(high)),
+            description=label,
+            readout=False,
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width=width),
+        )
+        self.box = widgets.Text(value=f"{self._value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
+        self.widget = widgets.HBox([self.slider, self.box, widgets.HTML(STYLE)])
+        self._writes = False
+        self.slider.observe(self._slid, "value")
+        self.box.observe(self._typed, "value")
+
+    def set(self, value) -> None:
+        try:
+            number = self.kind(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{value!r} is not a {'whole ' if self.kind is int else ''}number") from None
+        if not self.low <= number <= self.high:  # also refuses NaN
+            raise ValueError(f"{value} is outside {self.low:g} to {self.high:g}")
+        self._hold(number)
+
+    def nearest(self, value):
+        return self._at(self._place(min(max(value, self.low), self.high)))
+
+    def hush(self, value) -> None:
+        """`set`, without calling `on_change`."""
+        with self.lock, self._unheard():
+            self.set(value)
+
+    def limit(self, low, high) -> None:
+        """New bounds; the value is kept within them, without calling `on_change`."""
+        least, most = math.floor(self._steps(low)), math.ceil(self._steps(high))
+        self.low, self.high = low, high
+        # In one message: between two the browser would bring the value inside the bounds by itself, and say so.
+        with self.lock, self._unheard(), self.slider.hold_sync():
+            self.slider.min, self.slider.max = min(least, self.slider.min), max(most, self.slider.max)
+            self._hold(min(max(self._value, low), high))
+            self.slider.min, self.slider.max = least, most
+            self.slider.disabled = self.box.disabled = low == high
+
+    def sweep(self, steps: int = 12):
+        """The values that a sweep visits, both ends among them."""
+        stride = max((self.high - self.low) / steps, self.step)
+        values = [self.low + i * stride for i in range(int((self.high - self.low) / stride) + 1)]
+        return list(dict.fromkeys([*map(self.nearest, values), self.high]))
+
+    def _steps(self, value) -> float:
+        return round(value / self.step, 6)
+
+    def _place(self, value) -> int:
+        """Where the slider stands for a value."""
+        return round(self._steps(value))
+
+    def _at(self, place: int):
+        """The value where the slider stands at a place."""
+        return min(max(self.kind(round(place * self.step, 9)), self.low), self.high)
+
+    def _hold(self, value) -> None:
+        """Take a right value and show it."""
+        with self.lock:
+            before, self._value = self._value, value
+            self._tell("")
+            self._show(value)
+            if value != before:
+                self.on_change(value)
+
+    def _show(self, value) -> None:
+        """Bring slider and box to a value."""
+        self._writes = True
+        try:
+            self.slider.value = self._place(value)
+            self.box.value = f"{value:g}"
+        finally:
+            self._writes = False
+
+    def _slid(self, change) -> None:
+        with self.lock:
+            if not self._writes:
+                self._hold(self._at(change["new"]))
+
+    def _typed(self, change) -> None:
+        with self.lock:
+            if self._writes:  # what the slider wrote may be rounded, and must not move it
+                return
+            try:
+                self.set(change["new"].strip())
+            except ValueError as error:
+                self._tell(str(error))
+
+    @contextmanager
+    def _unheard(self):
+        called, self.on_change = self.on_change, lambda value: None
+        try:
+            yield
+        finally:
+            self.on_change = called
+
+    def _tell(self, reason: str) -> None:
+        if reason:
+            self.box.add_class("mrcnn-wrong")
+            self.message.value = f'<span role="alert">&#9888; {html.escape(reason)}</span>'
+        else:
+            self.box.remove_class("mrcnn-wrong")
+            self.message.value = ""
+
+
+class Threshold(Number):
+    """A threshold of IoU with at most four digits, which can be checked against another: `refuse(value)` is a reason
+    against a value, or nothing.
+
+    A wrong value turns the box red and says why; `value` stays the last right one meanwhile.
+    """
+
+    def __init__(self, name: str, label: str, low: float, high: float, value: float, width: str):
+        self.refuse: Callable[[float], str] = lambda value: ""
+        super().__init__(name, label, low, high, 0.05, value, width)
+
+    def set(self, value) -> None:
+        try:
+            number = round(float(value), 4)
+        except (TypeError, ValueError):
+            number = value  # the base class says what is wrong with it
+        else:
+            if self.low <= number <= self.high and self.refuse(number):
+                raise ValueError(self.refuse(number))
+        super().set(number)
+
+    def settle(self) -> None:
+        """Take the value that the box shows, where it was refused and is right by now; without calling `on_change`."""
+        if self.message.value:
+            with self.lock, self._unheard(), suppress(ValueError):
+                self.set(self.box.value)
+
+    def sweep(self, *steps):
+        return [value for value in super().sweep(*steps) if not self.refuse(round(value, 4))]
+
+    def _slid(self, change) -> None:
+        with self.lock:
+            shown = self._at(change["new"])
+            if not self._writes and self.refuse(shown):
+                self._show(shown)
+                self._tell(self.refuse(shown))
+            else:
+                super()._slid(change)
