@@ -1,41 +1,10 @@
-"""Lesson 05, matching: which anchors are called an object, which background, and which are left in peace."""
+"""Lesson 05: which anchors are called an object, which background, and which are left in peace."""
 
 import torch
 
 from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
-from mrcnn_edu.exercises.predict import add_question
 from mrcnn_edu.model.boxes import box_iou
 from mrcnn_edu.model.matching import BELOW_LOW, BETWEEN, match
-
-add_question(
-    "best_anchor_below",
-    "In training an anchor is positive from IoU 0.7 with an object, and negative below 0.3; between, it is ignored. A "
-    "small object overlaps its best anchor by 0.4. Does it have a positive anchor?",
-    (
-        "No: all its anchors are ignored",
-        False,
-        "By the thresholds alone that would happen, and nothing would ever teach the network to find such an object. "
-        "So there is one more rule for an object that no anchor fits.",
-    ),
-    (
-        "No: all its anchors are negative",
-        False,
-        "0.4 lies above 0.3, so the best anchor is not called background. Nor should it be: the network would learn to "
-        "overlook the object.",
-    ),
-    (
-        "Yes: every anchor that overlaps it by 0.3 or more",
-        False,
-        "0.3 only ends the negatives. An anchor between 0.3 and 0.7 is too poor a start to be called an object, and "
-        "too close to one to be called background.",
-    ),
-    (
-        "Yes: its best anchor",
-        True,
-        "Each object also takes the anchors that overlap it most, however little. Without these forced matches objects "
-        "much smaller than the smallest anchor would hardly ever be learned.",
-    ),
-)
 
 
 def match_anchors(iou, high, low):

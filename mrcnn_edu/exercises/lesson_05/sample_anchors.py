@@ -1,4 +1,4 @@
-"""Lesson 05, sampling: which of the matched anchors the loss sees."""
+"""Lesson 05: which of the matched anchors the loss sees."""
 
 import torch
 

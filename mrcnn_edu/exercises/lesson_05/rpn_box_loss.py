@@ -1,4 +1,4 @@
-"""Lesson 05, the box loss of the RPN: what it adds up, and what it divides by."""
+"""Lesson 05: the box loss of the RPN, what it adds up, and what it divides by."""
 
 import torch
 import torch.nn.functional as F

@@ -1,37 +1,10 @@
-"""Lesson 05, NMS: of the boxes that lie on one object the best stays."""
+"""Lesson 05: of the boxes that lie on one object the best stays."""
 
 import numpy as np
 import torch
 
 from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
-from mrcnn_edu.exercises.predict import add_question
 from mrcnn_edu.model.boxes import box_iou
-
-add_question(
-    "chain_of_boxes",
-    "Three boxes in a row, A, B and C, with scores 0.9, 0.8 and 0.7. A and B overlap by an IoU of 0.82, B and C by "
-    "0.82 too, A and C by 0.67. NMS drops what overlaps a kept box by more than 0.7. What is left?",
-    (
-        "A",
-        False,
-        "B would drop C, but B itself has been dropped by A before its turn came. A dropped box drops nothing.",
-    ),
-    (
-        "A and C",
-        True,
-        "A is the best and drops B. C overlaps A by 0.67, which is not above 0.7, and B has no say any more.",
-    ),
-    (
-        "B",
-        False,
-        "B agrees with both its neighbours, but NMS takes no vote. It begins with the best score, A, and A drops B.",
-    ),
-    (
-        "A, B and C",
-        False,
-        "A overlaps B by 0.82, which is above 0.7, and has the better score. So B is dropped.",
-    ),
-)
 
 
 def nms(boxes, scores, groups, iou_threshold):
