@@ -33,21 +33,21 @@ MISTAKES = (
     Mistake(
         "roi_align",
         round_roi,
-        6,
+        7,
         "The corners of each RoI are rounded to whole cells of the feature map before RoIAlign reads it. A cell is "
         "4 to 16 pixels wide here, so the heads see a region that lies up to half a cell beside the true one.",
     ),
     Mistake(
         "roi_align",
         roi_pool,
-        6,
+        7,
         "RoIPool in place of RoIAlign: the corners and the bins are rounded to whole cells, and each bin keeps "
         "its largest value.",
     ),
     Mistake(
         "roi_align",
         half_pixel,
-        6,
+        7,
         "RoIAlign reads with aligned=True, half a cell further up and left, although the model was trained with "
         "aligned=False.",
     ),

@@ -12,7 +12,7 @@ def test_a_mistake_shows_its_price(monkeypatch):
     for text in (str(break_it("round_roi")), break_it("round_roi")._repr_html_()):
         for part in (
             "whole cells",
-            "lesson 06",
+            "lesson 07",
             "off",
             "0.800",
             "0.123",
@@ -23,7 +23,7 @@ def test_a_mistake_shows_its_price(monkeypatch):
             assert part in text
     assert "make &lt;it&gt;" in break_it("round_roi")._repr_html_() and "make <it>" in str(break_it("round_roi"))
     with break_it("round_roi") as mistake:
-        assert "(lesson 06, on)" in str(mistake)
+        assert "(lesson 07, on)" in str(mistake)
 
 
 def test_a_mistake_without_a_price_says_so(monkeypatch):

@@ -1,4 +1,4 @@
-"""Lesson 06: the table of RoIs."""
+"""Lesson 07: the table of RoIs."""
 
 import torch
 
@@ -68,7 +68,7 @@ def random_boxes(generator):
 SHELF.add(
     Exercise(
         name="to_rois",
-        lesson=6,
+        lesson=7,
         number=3,
         task="Put the boxes of all images into one table, as RoIAlign wants it.",
         reference=to_rois,

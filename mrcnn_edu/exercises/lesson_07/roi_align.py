@@ -1,9 +1,9 @@
-"""Lesson 06: RoIAlign itself against torchvision's, with `aligned` on and off."""
+"""Lesson 07: RoIAlign itself against torchvision's, with `aligned` on and off."""
 
 import torch
 
 from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
-from mrcnn_edu.exercises.lesson_06.sample_points import sample_points
+from mrcnn_edu.exercises.lesson_07.sample_points import sample_points
 
 
 def axis_weights(points, size):
@@ -156,7 +156,7 @@ def random_regions(generator):
 SHELF.add(
     Exercise(
         name="roi_align",
-        lesson=6,
+        lesson=7,
         number=4,
         task="Write RoIAlign, so that it agrees with torchvision's with aligned on and off.",
         reference=roi_align,

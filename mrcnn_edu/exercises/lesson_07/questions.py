@@ -1,4 +1,4 @@
-"""Lesson 06: what to predict first."""
+"""Lesson 07: what to predict first."""
 
 from mrcnn_edu.exercises.predict import add_question
 

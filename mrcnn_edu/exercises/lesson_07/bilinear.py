@@ -1,4 +1,4 @@
-"""Lesson 06: reading a map at places between its cells."""
+"""Lesson 07: reading a map at places between its cells."""
 
 import torch
 
@@ -75,7 +75,7 @@ def random_place(generator):
 SHELF.add(
     Exercise(
         name="bilinear",
-        lesson=6,
+        lesson=7,
         number=1,
         task="Read a grid at a place between its cells.",
         reference=bilinear,

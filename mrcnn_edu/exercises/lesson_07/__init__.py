@@ -1,4 +1,4 @@
-"""Lesson 06, RoI Align: its exercises, one file each, and its questions."""
+"""Lesson 07, RoI Align: its exercises, one file each, and its questions."""
 
 from mrcnn_edu.exercises.lessons import import_all
 

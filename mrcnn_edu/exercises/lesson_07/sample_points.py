@@ -1,4 +1,4 @@
-"""Lesson 06: where RoIAlign reads along one side of a region."""
+"""Lesson 07: where RoIAlign reads along one side of a region."""
 
 import math
 
@@ -100,7 +100,7 @@ def random_axis(generator):
 SHELF.add(
     Exercise(
         name="sample_points",
-        lesson=6,
+        lesson=7,
         number=2,
         task="Say where RoIAlign reads along one side of a region.",
         reference=sample_points,
