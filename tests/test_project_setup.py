@@ -49,7 +49,7 @@ def lesson_rows() -> dict[str, str | None]:
 
 def test_the_table_of_lessons_agrees_with_the_notebooks():
     rows = lesson_rows()
-    assert list(rows) == [f"{i:02d}" for i in range(15)]
+    assert list(rows) == [f"{i:02d}" for i in range(16)]
     linked = sorted(link for link in rows.values() if link)
     assert linked == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
     assert all(link is None or link.startswith(number) for number, link in rows.items())

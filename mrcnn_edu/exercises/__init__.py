@@ -10,7 +10,7 @@ from mrcnn_edu.mistakes import break_it
 
 __all__ = ["ExerciseError", "Row", "break_it", "card", "exercise", "hint", "predict_first", "progress", "solution"]
 
-# Importing a lesson's file puts its exercises and questions on the shelf.
+# Importing a lesson's folder puts its exercises and questions on the shelf.
 for _module in iter_modules(__path__):
     if _module.name.startswith("lesson_"):
         import_module(f"{__name__}.{_module.name}")

@@ -12,7 +12,7 @@ from mrcnn_edu.mistakes import MISTAKES, TRAINING_PARTS, break_it, switched_on
 from mrcnn_edu.model import boxes, matching
 from mrcnn_edu.model.roi_align import to_rois
 from mrcnn_edu.training.state import LOSSES
-from tests.test_mistakes import OWN
+from tests.mistakes.own import OWN
 
 FEW = 4
 IN_THE_MODEL = [task for task in SHELF.known.values() if task.part]
