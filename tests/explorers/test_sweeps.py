@@ -17,10 +17,6 @@ def shown(explorer) -> tuple:
     return bytes(explorer.canvas.value), tuple(boxes)
 
 
-def disabled(control) -> bool:
-    return getattr(control, "slider", control.widget).disabled
-
-
 def test_every_explorer_can_be_opened_here():
     assert set(OPENINGS) == set(explorers.WHERE) - {"Upload"}, "tests/explorers/opened.py lists every explorer"
 
@@ -49,7 +45,7 @@ def test_every_control_moves_the_picture_from_end_to_end(name, kind, monkeypatch
         assert Image.open(io.BytesIO(explorer.canvas.value)).size == size
         assert explorer.canvas.alt, f"{name} says nothing in words at {control} = {value}"
         seen.setdefault(control, set()).add(shown(explorer))
-        if disabled(explorer.controls[control]):
+        if explorer.controls[control].disabled:
             still.add(control)
     assert set(seen) == set(explorer.controls)
     assert [control for control, pictures in seen.items() if len(pictures) == 1 and control not in still] == []

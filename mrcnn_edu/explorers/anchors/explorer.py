@@ -10,6 +10,7 @@ from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number, Threshold
 from mrcnn_edu.explorers.toolkit.memory import Memory
 from mrcnn_edu.explorers.toolkit.paint import Sheet
+from mrcnn_edu.explorers.toolkit.window import cut_to
 from mrcnn_edu.model.config import Config, preset
 
 RATIOS = {"1": (1.0,), "½, 1, 2": (0.5, 1.0, 2.0), "⅓, ½, 1, 2, 3": (1 / 3, 0.5, 1.0, 2.0, 3.0)}
@@ -28,6 +29,7 @@ class Anchors(Explorer):
     """
 
     name = "Anchors"
+    own = ("_centre",)
     width, height = 920, 600
     caption = (
         "Click a cell to see its anchors, or move on with the arrow keys. Change scales, ratios and stride, and watch "
@@ -199,6 +201,12 @@ class Anchors(Explorer):
         rows, columns = self.grid
         if 0 <= row < rows and 0 <= column < columns:
             self.cell.set(row * columns + column)
+
+    def areas(self) -> list:
+        down, right = self.anchors.true_strides(self.seen.padded)[self.level.value - 1]
+        rows, columns = self.grid
+        window = self.seen.window
+        return [cut_to(window.frame, window.place((0, 0, columns * right, rows * down)))]
 
     def pressed(self, key: str, shift: bool) -> None:
         rows, columns = self.grid

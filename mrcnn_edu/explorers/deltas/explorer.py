@@ -12,7 +12,7 @@ from mrcnn_edu.explorers.deltas.reading import NAMES, State, describe
 from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.toolkit.memory import Memory
-from mrcnn_edu.explorers.toolkit.paint import SCALE, Sheet
+from mrcnn_edu.explorers.toolkit.paint import DASHES, SCALE, Sheet
 from mrcnn_edu.explorers.toolkit.window import Window, photograph
 from mrcnn_edu.figures import PALETTE
 from mrcnn_edu.model.anchors import cell_anchors
@@ -27,6 +27,7 @@ WEIGHTS = {
     f"box head ({', '.join(f'{w:g}' for w in Config().bbox_reg_weights)})": Config().bbox_reg_weights,
 }
 REACH = ((-2.0, 2.0), (-2.0, 2.0), (-3.0, 5.0), (-3.0, 5.0))  # of the sliders for dx, dy, dw, dh, without weights
+BOX, ANCHOR = "the box b", "the anchor a"
 SHOWN = 2.4  # how many times the longer side of anchor and box the picture shows
 
 
@@ -56,11 +57,13 @@ class Deltas(Explorer):
     """
 
     name = "Deltas"
+    own = ("_anchor", "_box", "_deltas")
+    tools_row = 0
     width, height = WIDTH, HEIGHT
     caption = (
-        "Drag the box by an edge, a corner or its middle, or move it with the arrow keys: one pixel a step, with Shift "
-        "a tenth. The deltas follow (encode). Or move a delta, and the box follows (decode). A click on an object "
-        "sets the box around it."
+        "Drag the box, or the dashed anchor, by an edge, a corner or its middle; the arrow keys move the box by one "
+        "pixel, with Shift by a tenth. The deltas follow (encode). Or move a delta, and the box follows (decode). A "
+        "click on an object sets the box around it."
     )
 
     def __init__(self, image=None, boxes=None, anchors=None):
@@ -79,12 +82,14 @@ class Deltas(Explorer):
         self.anchor_choice = Choice("anchor", "Anchor", list(self._anchor_of), width="180px")
         self.codec = Choice("weights", "Weights", list(WEIGHTS), width="270px")
         self.twice = Toggle("twice", "everything twice as large")
+        self.held = Choice("held", "x1 to y2 move", [BOX, ANCHOR], width="180px")
         self.sides = [Number(name, name, 0.0, 1.0, 0.1, width="145px") for name in SIDES]
         self.four = [Number(name, name, -1.0, 1.0, 0.001, 0.0, width="145px") for name in NAMES]
+        self._anchor = self.anchors[0].clone()
         self._box, self._deltas = self.objects[0].clone(), torch.zeros(4)
         self._encode()
         self._show()
-        self.start(self.anchor_choice, self.codec, self.twice, *self.sides, *self.four)
+        self.start(self.anchor_choice, self.codec, self.twice, self.held, *self.sides, *self.four)
 
     @property
     def scale(self) -> int:
@@ -93,8 +98,8 @@ class Deltas(Explorer):
 
     @property
     def anchor(self) -> torch.Tensor:
-        """(4,) the chosen anchor in pixels of the picture as it is shown."""
-        return self.anchors[self._anchor_of[self.anchor_choice.value]] * self.scale
+        """(4,) the anchor in pixels of the picture as it is shown: the chosen one, or where a hand has moved it."""
+        return self._anchor * self.scale
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -105,7 +110,18 @@ class Deltas(Explorer):
     def state(self) -> State:
         """What is drawn now."""
         window = self.window
-        return State(self.anchor, self._box, self._deltas, self.weights, self.scale, window, self._piece(window))
+        piece, beyond = self._piece(window), not self._fits(window.place(self.anchor))
+        return State(
+            self.anchor,
+            self._box,
+            self._deltas,
+            self.weights,
+            self.scale,
+            window,
+            piece,
+            (ANCHOR, BOX).index(self.held.value),
+            beyond,
+        )
 
     @property
     def window(self) -> Window:
@@ -135,7 +151,7 @@ class Deltas(Explorer):
         for control in self.controls.values():
             control.widget.layout.margin = "2px 4px 2px 2px"
         wrap = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
-        lines = ((self.anchor_choice, self.codec, self.twice), self.sides, self.four)
+        lines = ((self.anchor_choice, self.codec, self.held, self.twice), self.sides, self.four)
         return [widgets.HBox([control.widget for control in line], layout=wrap) for line in lines]
 
     def changed(self, name: str, value) -> None:
@@ -146,18 +162,24 @@ class Deltas(Explorer):
             self._decode(NAMES.index(name) % 2)
         elif name == "twice":
             self._box = self._box * (2.0 if value else 0.5)
+        elif name == "anchor":
+            self._anchor = self.anchors[self._anchor_of[value]].clone()
+            self._encode()
         else:
             self._encode()
         self._show(but=name)
 
     def _move_side(self, i: int, value: float) -> None:
-        """Side i of the box to `value`; the other is pushed where the box would turn inside out."""
-        self._box[i] = value
+        """Side i of the box or anchor to `value`; the other is pushed where it would turn inside out."""
+        moved = self.anchor.clone() if self.held.value == ANCHOR else self._box
+        moved[i] = value
         other = (i + 2) % 4
         if i < 2:
-            self._box[other] = max(float(self._box[other]), value + LEAST)
+            moved[other] = max(float(moved[other]), value + LEAST)
         else:
-            self._box[other] = min(float(self._box[other]), value - LEAST)
+            moved[other] = min(float(moved[other]), value - LEAST)
+        if self.held.value == ANCHOR:
+            self._anchor = moved / self.scale
         self._encode(i % 2)
 
     def _encode(self, *axes: int) -> None:
@@ -174,7 +196,8 @@ class Deltas(Explorer):
         """Bring every control but one in line with box and deltas, without being called for it."""
         limits = [(0.0, float(length * self.scale)) for length in self.photo.size] * 2
         limits += [(low * w, high * w) for (low, high), w in zip(REACH, self.weights, strict=True)]
-        values = [*self._box.tolist(), *self._deltas.tolist()]
+        shown = self.anchor if self.held.value == ANCHOR else self._box
+        values = [*shown.tolist(), *self._deltas.tolist()]
         for control, (low, high), value in zip((*self.sides, *self.four), limits, values, strict=True):
             if control.name == but:
                 continue
@@ -186,7 +209,7 @@ class Deltas(Explorer):
         sheet, state = Sheet(self.width, self.height), self.state
         self.unit = state.window.zoom
         views.draw(sheet, state)
-        if not self.boxes() and self._on_frame():
+        if not self._fits(self.window.place(self._box)) and self._on_frame():
             sheet.box(views.inside(state.window.place(self._box)), PALETTE["prediction"], 3)
         return sheet
 
@@ -197,11 +220,22 @@ class Deltas(Explorer):
         x1, y1, x2, y2 = views.inside(self.window.place(self._box))
         return x1 < x2 and y1 < y2
 
+    def _fits(self, place) -> bool:
+        """Whether a place on the card lies in the frame: what reaches beyond it is not for the hand."""
+        return max(abs(a - b) for a, b in zip(place, views.inside(place), strict=True)) <= 1e-3
+
     def boxes(self) -> list[dict]:
+        found, place = [], self.window.place(self.anchor)
+        if self._fits(place):
+            dash = " ".join(map(str, DASHES["anchor"]))
+            found.append({"id": "anchor", "box": place, "colour": PALETTE["anchor"], "dash": dash, "keys": False})
         place = self.window.place(self._box)
-        if max(abs(a - b) for a, b in zip(place, views.inside(place), strict=True)) > 1e-3:
-            return []  # what reaches beyond the frame is not for the hand
-        return [{"id": "box", "box": place, "colour": PALETTE["prediction"], "dash": ""}]
+        if self._fits(place):
+            found.append({"id": "box", "box": place, "colour": PALETTE["prediction"], "dash": ""})
+        return found
+
+    def areas(self) -> list:
+        return [views.inside(self.window.place(box * self.scale)) for box in self.objects]
 
     def bounds(self) -> tuple[float, float, float, float]:
         x, y, width, height = FRAME
@@ -211,18 +245,22 @@ class Deltas(Explorer):
         x, y = FRAME[:2]
         left, top = self.window.piece[:2]
         places = [(v - (x, y)[i % 2]) / self.window.zoom + (left, top)[i % 2] for i, v in enumerate(box)]
-        self._put(places)
+        self._put(places, name)
 
-    def _put(self, places) -> None:
-        """The box to `places`, on a grid of tenths of a pixel; a box that is only moved keeps its sides."""
+    def _put(self, places, name: str = "box") -> None:
+        """Box or anchor to `places`, on a grid of tenths of a pixel; what is only moved keeps its sides."""
+        old = self.anchor if name == "anchor" else self._box
         wanted = torch.tensor(places, dtype=torch.float32)
-        sides, before = wanted[2:] - wanted[:2], self._box[2:] - self._box[:2]
+        sides, before = wanted[2:] - wanted[:2], old[2:] - old[:2]
         corner = (wanted[:2] * 10).round() / 10
         if (sides - before).abs().max() < 0.02:
             end = corner + before
         else:
             end = torch.maximum((wanted[2:] * 10).round() / 10, corner + LEAST)
-        self._box = torch.cat([corner, end])
+        if name == "anchor":
+            self._anchor = torch.cat([corner, end]) / self.scale
+        else:
+            self._box = torch.cat([corner, end])
         self._encode()
         self._show()
 

@@ -23,6 +23,8 @@ class State:
     scale    1, or 2 where picture, anchor and box are twice as large
     window   the piece of the picture that is shown
     photo    that piece
+    held     0 where the numbers x1 to y2 move the anchor, 1 where they move the box
+    beyond   whether the anchor reaches beyond the frame, so that no hand can hold it and it is painted
     """
 
     anchor: torch.Tensor
@@ -32,6 +34,8 @@ class State:
     scale: int
     window: Window
     photo: Image.Image
+    held: int = 1
+    beyond: bool = False
 
     @property
     def parts(self) -> tuple[list[float], list[float]]:

@@ -29,7 +29,7 @@ from mrcnn_edu.model.boxes import MAX_LOG_RATIO
 
 
 def draw(sheet: Sheet, state: State) -> None:
-    """The whole card, without the box, which the canvas draws."""
+    """The whole card, without box and anchor, which the canvas draws while a hand can hold them."""
     reach = FAR if abs(state.plain[2]) > NEAR[0] else NEAR
     sheet.image.paste(backdrop(tuple(state.weights), state.scale, reach))
     sheet.text(16, 12, title(state), 16, "bold")
@@ -44,8 +44,9 @@ def draw(sheet: Sheet, state: State) -> None:
 def picture(sheet: Sheet, state: State) -> None:
     """The photo, the anchor, both centres, and the way from one to the other."""
     sheet.picture(state.photo, state.window.frame)
-    place = state.window.place(state.anchor)
-    sheet.box(inside(place), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
+    if state.beyond:
+        place = state.window.place(state.anchor)
+        sheet.box(inside(place), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
     (ax, ay, *_), (bx, by, *_) = state.parts
     x1, y1, x2, y2 = state.window.place((ax, ay, bx, by))
     if not all(FRAME[i % 2] <= v <= FRAME[i % 2] + FRAME[2] for i, v in enumerate((x1, y1, x2, y2))):
@@ -97,6 +98,7 @@ def numbers(sheet: Sheet, state: State) -> None:
     for row, (values, ink) in enumerate(zip(state.parts, (ANCHOR_INK, BOX_INK), strict=True)):
         for value, x in zip(values, COLUMNS, strict=True):
             sheet.text(x, 95 + 19 * row, f"{value:.2f}", 13, fill=ink, anchor="ra")
+    sheet.dot(x1 - 8, 103 + 19 * state.held, 3, (ANCHOR_INK, BOX_INK)[state.held])  # moved by the numbers x1 to y2
     for number, (name, (forth, back), value) in enumerate(rows(state)):
         y = ROWS + EACH * number
         coloured(sheet, x1, y + 35, forth)

@@ -9,6 +9,7 @@ from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number, Threshold, Toggle
 from mrcnn_edu.explorers.toolkit.memory import Memory
 from mrcnn_edu.explorers.toolkit.paint import Sheet
+from mrcnn_edu.explorers.toolkit.window import cut_to
 from mrcnn_edu.model.config import Config, preset
 
 SHOWN = {"whole picture": 1, "twice as large": 2, "four times": 4}
@@ -26,6 +27,7 @@ class Matching(Explorer):
     """
 
     name = "Matching"
+    own = ("_over", "_middle")
     width, height = 920, 580
     hover = True
     caption = (
@@ -161,6 +163,12 @@ class Matching(Explorer):
         if found is not None:
             self._over = None
             self.anchor.set(found)
+
+    def areas(self) -> list:
+        layout = views.layout_of(self.state())
+        (rows, columns), (down, right) = layout.grid, layout.stride
+        around = (-right / 2, -down / 2, (columns - 0.5) * right, (rows - 0.5) * down)
+        return [cut_to(layout.window.frame, layout.window.place(around))]
 
     def hovered(self, x: float | None, y: float | None) -> None:
         found = None if x is None else views.layout_of(self.state()).nearest(x, y)

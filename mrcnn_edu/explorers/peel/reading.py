@@ -5,7 +5,7 @@
 Everything is read from `model.stages(images)`; nothing is computed a second way.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -111,11 +111,11 @@ class Scene:
     cache: Memory = field(default_factory=Memory)
 
     @classmethod
-    def run(cls, model, image: torch.Tensor, score: float) -> "Scene":
-        """Run the model on one (3, H, W) image and keep detections with at least `score`."""
+    def run(cls, model, image: torch.Tensor) -> "Scene":
+        """Run the model on one (3, H, W) image, with everything that it detects."""
         stages = model.stages([image])
         found = stages.detections[0]
-        shown = [i for i, s in enumerate(found["scores"].tolist()) if s >= score]
+        every = range(len(found["scores"]))
         photo = photograph(image)
         height, width = stages.image_sizes[0]
         names = tuple(model.class_names or [f"class {i}" for i in range(stages.class_logits.shape[1])])
@@ -125,10 +125,20 @@ class Scene:
             photo=photo,
             size=(height, width),
             pyramid=levels(stages),
-            walks=[walk_back(stages, i, model.config.bbox_reg_weights) for i in shown],
-            masks=[cut(found["masks"][i, 0].numpy(), found["boxes"][i].tolist()) for i in shown],
+            walks=[walk_back(stages, i, model.config.bbox_reg_weights) for i in every],
+            masks=[cut(found["masks"][i, 0].numpy(), found["boxes"][i].tolist()) for i in every],
             window=Window.fit(FRAME, (0, 0, width, height)),
         )
+
+    def above(self, score: float) -> "Scene":
+        """The same with the detections that score at least so much: they come in the order of their scores."""
+        count = sum(walk.score >= score for walk in self.walks)
+        return self if count == len(self.walks) else replace(self, walks=self.walks[:count], masks=self.masks[:count])
+
+    @property
+    def best(self) -> float:
+        """The highest score of the whole run; 0 where nothing was detected."""
+        return float(self.stages.detections[0]["scores"].max()) if len(self.stages.detections[0]["scores"]) else 0.0
 
     @property
     def scale(self) -> tuple[float, float]:

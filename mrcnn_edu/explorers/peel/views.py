@@ -7,7 +7,7 @@ from mrcnn_edu.explorers.peel import panel
 from mrcnn_edu.explorers.peel.reading import FRAME, Scene, Walk
 from mrcnn_edu.explorers.toolkit.keys import Mark, dot, key, stroke
 from mrcnn_edu.explorers.toolkit.paint import DASHES, SCALE, Sheet, heat, mix
-from mrcnn_edu.explorers.toolkit.window import Window
+from mrcnn_edu.explorers.toolkit.window import Window, frame_box
 from mrcnn_edu.explorers.toolkit.words import counted
 from mrcnn_edu.figures import INSTANCES, PALETTE
 
@@ -22,7 +22,14 @@ FORMULAS = (
 )
 BREADCRUMB = (16, 12, 888, 28)
 KEY_DASH = (9, 4)
+THUMBS = 112  # width of the levels' small maps
+FEATURES = STAGES.index("Features")
 MOST_PROPOSALS = 150  # drawn at once; more would hide the picture
+
+
+def stage_areas() -> list[tuple[float, float, float, float]]:
+    """Where a click chooses a stage: the names in the top line, and the list of the walk."""
+    return [frame_box(BREADCRUMB), frame_box(panel.PANEL)]
 
 
 def stage_at(x: float, y: float) -> int | None:
@@ -33,14 +40,20 @@ def stage_at(x: float, y: float) -> int | None:
     return panel.stage_at(x, y)
 
 
-def draw(sheet: Sheet, scene: Scene, stage: int, instance: int) -> None:
-    """The whole card: top line, title, the stage's picture, the legend, and the walk."""
+def draw(sheet: Sheet, scene: Scene, stage: int, instance: int, level: int | None = None) -> None:
+    """The whole card: top line, title, the stage's picture, the legend, and the walk.
+
+    level  whose features are shown, index into the levels; None for that of the instance's anchor
+    """
     walk = scene.walks[instance] if scene.walks else None
     breadcrumb(sheet, stage)
     sheet.text(16, 52, title(scene, stage, walk), 16, "bold")
-    sheet.paragraph(16, 74, FRAME[2], finding(scene, stage, walk), 12.5, fill=PALETTE["faint"])
+    sheet.paragraph(16, 74, FRAME[2], finding(scene, stage, walk, level), 12.5, fill=PALETTE["faint"])
     sheet.formula(904, 68, FORMULAS[stage], 16)
-    VIEWS[stage](sheet, scene, walk, instance)
+    if stage == FEATURES:
+        view_features(sheet, scene, walk, level_shown(walk, level))
+    else:
+        VIEWS[stage](sheet, scene, walk, instance)
     legend(sheet, stage, walk)
     panel.draw(sheet, scene, walk, instance, stage)
 
@@ -71,17 +84,18 @@ def title(scene: Scene, stage: int, walk: Walk | None) -> str:
     )[stage]
 
 
-def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
+def finding(scene: Scene, stage: int, walk: Walk | None, chosen: int | None = None) -> str:
     """How to read the picture of a stage."""
     if walk is None:
-        return "The model found no object here. The stages before show how far it came."
+        return nothing(scene)
     level, anchor_level = scene.pyramid[walk.roi_level], scene.pyramid[walk.level]
+    shown = scene.pyramid[level_shown(walk, chosen)]
     name = scene.names[walk.label]
     return (
         "Three numbers a pixel, equal in a grey photo: 0 to 255 in a file, divided by 255 for the model. "
         f"The model resizes the picture to {scene.size[1]} × {scene.size[0]}.",
-        f"Shown: level {anchor_level.name}, one cell for {anchor_level.stride[1]} × {anchor_level.stride[0]} pixels. "
-        "Bright: the cell's numbers are large.",
+        f"Shown: level {shown.name}, one cell for {shown.stride[1]} × {shown.stride[0]} pixels. Bright: the cell's "
+        "numbers are large. A click on a small map shows that level.",
         f"Every cell of {anchor_level.name} carries {anchor_level.anchors_per_cell} anchors, centred on its upper left "
         f"corner. The dots are those corners; drawn in full: the anchors of one cell.",
         f"The anchor (dashed) was moved and stretched onto the object. Thin: other "
@@ -92,10 +106,21 @@ def finding(scene: Scene, stage: int, walk: Walk | None) -> str:
     )[stage]
 
 
-def describe(scene: Scene, stage: int, instance: int) -> str:
+def nothing(scene: Scene) -> str:
+    """What one can do where no detection scores high enough."""
+    classes = ", ".join(scene.names[1:6]) + (", …" if len(scene.names) > 6 else "")
+    if scene.best:
+        return (
+            f"Nothing scores high enough; the best score is {scene.best:.2f}. Lower the score slider, or choose "
+            f"another picture. This model knows only: {classes}."
+        )
+    return f"The model found no object here. Choose another picture. This model knows only: {classes}."
+
+
+def describe(scene: Scene, stage: int, instance: int, level: int | None = None) -> str:
     """The card in words."""
     walk = scene.walks[instance] if scene.walks else None
-    words = f"Stage {STAGES[stage].lower()}. {title(scene, stage, walk)}. {finding(scene, stage, walk)}"
+    words = f"Stage {STAGES[stage].lower()}. {title(scene, stage, walk)}. {finding(scene, stage, walk, level)}"
     if walk is not None:
         words += f" Instance {instance + 1} of {len(scene.walks)}, read upwards: "
         words += "; ".join(f"{head}: {line}" for head, line, *_ in reversed(panel.rows(scene, walk))) + "."
@@ -152,29 +177,56 @@ def rim(scene: Scene, instance: int) -> tuple[int, int]:
     return left + int(inside[0] if len(inside) else mask.shape[1] // 2), top + row
 
 
-def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:
-    """The level of the walk large, every level small beside it."""
-    level = 0 if walk is None else walk.level
+def level_shown(walk: Walk | None, chosen: int | None) -> int:
+    """The level whose features are shown: the chosen one, else that of the instance's anchor."""
+    return chosen if chosen is not None else 0 if walk is None else walk.level
+
+
+def window_of(scene: Scene, stage: int) -> Window:
+    """Where the picture stands on the card in a stage: at Features there is room for the small maps beside it."""
+    if stage != FEATURES:
+        return scene.window
     x, y, width, height = FRAME
-    column = 112
-    window = Window.fit((x, y, width - column - 12, height - 56), (0, 0, scene.size[1], scene.size[0]), top=True)
+    frame = x, y, width - THUMBS - 12, height - 56
+    return Window.fit(frame, (0, 0, scene.size[1], scene.size[0]), top=True)
+
+
+def thumbs(scene: Scene) -> list[Window]:
+    """Where the small map of each level stands."""
+    x, y, width, height = FRAME
+    each = min(height / len(scene.pyramid), 108)
+    return [
+        Window.fit(
+            (x + width - THUMBS, y + number * each + 17, THUMBS, each - 23), (0, 0, scene.size[1], scene.size[0])
+        )
+        for number in range(len(scene.pyramid))
+    ]
+
+
+def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, level: int) -> None:
+    """One level large, every level small beside it; where it is the walk's, its cell with all its numbers."""
+    window = window_of(scene, FEATURES)
     sheet.picture(heat(scene.feature_strength(level)), window.frame, smooth=False)
     if walk is not None:
         sheet.box(window.place(cell_of(scene, walk)), PALETTE["prediction"], 2.5)
-        numbers = list(scene.stages.features.values())[level][0, :, walk.row, walk.column].abs().float().numpy()
+        numbers = list(scene.stages.features.values())[walk.level][0, :, walk.row, walk.column].abs().float().numpy()
         below = window.frame[1] + window.frame[3]
-        sheet.text(x, below + 8, f"the {len(numbers)} numbers of the marked cell:", 12)
-        sheet.picture(heat(numbers[None]), (x, below + 28, width - column - 12, 22), smooth=False)
-    each = min(height / len(scene.pyramid), 108)
-    for number, lv in enumerate(scene.pyramid):
-        top = y + number * each
-        thumb = Window.fit((x + width - column, top + 17, column, each - 23), (0, 0, scene.size[1], scene.size[0]))
+        of = f"the marked cell of {scene.pyramid[walk.level].name}"
+        sheet.text(FRAME[0], below + 8, f"the {len(numbers)} numbers of {of}:", 12)
+        sheet.picture(heat(numbers[None]), (FRAME[0], below + 28, FRAME[2] - THUMBS - 12, 22), smooth=False)
+    for number, (lv, thumb) in enumerate(zip(scene.pyramid, thumbs(scene), strict=True)):
+        tx, ty, tw, th = thumb.frame
         weight = "bold" if number == level else "regular"
-        sheet.text(x + width - column, top, f"{lv.name}: {lv.grid[0]} × {lv.grid[1]}", 12, weight)
+        left = FRAME[0] + FRAME[2] - THUMBS
+        sheet.text(left, thumb_top(number, scene), f"{lv.name}: {lv.grid[0]} × {lv.grid[1]}", 12, weight)
         sheet.picture(heat(scene.feature_strength(number)), thumb.frame, smooth=False)
         if number == level:
-            tx, ty, tw, th = thumb.frame
             sheet.box((tx - 2, ty - 2, tx + tw + 2, ty + th + 2), PALETTE["prediction"], 2.5, halo=None)
+
+
+def thumb_top(number: int, scene: Scene) -> float:
+    """Where the name of a small map stands."""
+    return FRAME[1] + number * min(FRAME[3] / len(scene.pyramid), 108)
 
 
 def cell_of(scene: Scene, walk: Walk) -> tuple[float, float, float, float]:
@@ -313,4 +365,5 @@ def legend(sheet: Sheet, stage: int, walk: Walk | None) -> None:
         key(sheet, panel.PANEL[0] + 4, y, WALK_LEGEND)
 
 
-VIEWS = (view_pixels, view_features, view_anchors, view_proposals, view_boxes, view_masks)
+# Features are drawn with their level; see `draw`.
+VIEWS = (view_pixels, None, view_anchors, view_proposals, view_boxes, view_masks)

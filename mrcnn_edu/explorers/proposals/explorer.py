@@ -11,7 +11,7 @@ from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number
 from mrcnn_edu.explorers.toolkit.memory import Memory
 from mrcnn_edu.explorers.toolkit.paint import Sheet
-from mrcnn_edu.explorers.toolkit.window import photograph
+from mrcnn_edu.explorers.toolkit.window import cut_to, frame_box, photograph
 from mrcnn_edu.figures import PALETTE
 
 MOST = 500  # of the top-n sliders, unless the model itself takes more
@@ -29,11 +29,14 @@ class Proposals(Explorer):
     """
 
     name = "Proposals"
+    own = ("selected", "_aim", "_at_end")
+    tools_row = 0
     width, height = 920, 620
     caption = (
-        "Move the NMS step: each step keeps the best box left and suppresses what overlaps it too much on its own "
-        "level. With the picture in focus, the left and right arrow keys move by one step, up and down by ten. Click a "
-        "box to see which step decides about it. Recall is the share of true objects that some kept box covers."
+        "Move the NMS step, or press play: each step keeps the best box left and suppresses what overlaps it too much "
+        "on its own level. With the picture in focus, the left and right arrow keys move by one step, up and down by "
+        "ten. Click a box to see which step decides about it. Recall is the share of true objects that some kept box "
+        "covers."
     )
 
     def __init__(self, model, images: dict, truths: dict | None = None):
@@ -45,7 +48,7 @@ class Proposals(Explorer):
         before, after = config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test
         self.picture = Choice("picture", "Picture", self.images, width="190px")
         self.show = Choice("show", "Show", SHOW, width="170px")
-        self.step = Number("step", "NMS step", 0, 1, width="400px")
+        self.step = Number("step", "NMS step", 0, 1, width="330px", play=700)
         score, iou = config.rpn_score_thresh, config.rpn_nms_thresh
         self.score = Number("score", "Objectness ≥", 0.0, 1.0, 0.01, score, width="150px")
         self.top_before = Number("top_before", "Top-n before", 1, max(MOST, before), 1, before, width="150px")
@@ -131,6 +134,12 @@ class Proposals(Explorer):
         if step is not None:
             self.set(step=step)
         self.redraw()
+
+    def areas(self) -> list:
+        view, reach = self.view_now, (-6, -6, 6, 6)
+        boxes = [view.window.place(view.run.boxes[box]) for box in view.visible()]
+        boxes = [cut_to(view.window.frame, [v + d for v, d in zip(box, reach, strict=True)]) for box in boxes]
+        return boxes if view.chosen is None else [*boxes, frame_box(view.magnified().frame)]
 
     def pressed(self, key: str, shift: bool) -> None:
         by = {"ArrowLeft": -1, "ArrowRight": 1, "ArrowUp": 10, "ArrowDown": -10}[key]

@@ -9,6 +9,7 @@ from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.toolkit.memory import Memory
 from mrcnn_edu.explorers.toolkit.paint import Sheet
+from mrcnn_edu.explorers.toolkit.window import cut_to
 from mrcnn_edu.figures import PALETTE
 
 SIDES = ("x1", "y1", "x2", "y2")
@@ -27,10 +28,12 @@ class RoIAlign(Explorer):
     """
 
     name = "RoI Align"
+    own = ("_corner", "_level", "_bins_before")
     width, height = 920, 632
     caption = (
         "Drag the region by an edge, a corner or its middle, or move it with the arrow keys: one pixel a step, with "
-        "Shift a tenth. A click on a bin, in the grid or in one of the two small maps, shows how its value comes about."
+        "Shift a tenth. A click on an object in the small picture puts the region around it. A click on a bin, in the "
+        "grid or in one of the two small maps, shows how its value comes about."
     )
 
     def __init__(self, model, images: dict, masks: dict | None = None, roi=None, channel: int = 0):
@@ -48,10 +51,11 @@ class RoIAlign(Explorer):
         self.bins = Number("bins", "Bins P", 1, 14, value=3, width="150px")
         self.samples = Choice("samples", "Samples", list(SAMPLES), "2", width="150px")
         self.aligned = Toggle("aligned", "aligned", False)
+        self.score = Number("score", "Score ≥", 0.0, 1.0, 0.01, 0.5, width="125px")
         self.bin = Number("bin", "Bin", 1, 9, value=5, width="150px")
         self._place(roi)
         controls = (self.picture, self.level, self.channel, self.view_size, *self.sides)
-        self.start(*controls, self.bins, self.samples, self.aligned, self.bin)
+        self.start(*controls, self.bins, self.samples, self.aligned, self.bin, self.score)
 
     @property
     def scene(self) -> RoIScene:
@@ -93,7 +97,7 @@ class RoIAlign(Explorer):
 
     def rows(self) -> list:
         lines = (
-            (self.picture, self.level, self.channel, self.view_size),
+            (self.picture, self.level, self.channel, self.view_size, self.score),
             self.sides,
             (self.bins, self.samples, self.aligned, self.bin),
         )
@@ -119,6 +123,7 @@ class RoIAlign(Explorer):
         height, width = self.scene.size
         for side, most in zip(self.sides, (width, height) * 2, strict=True):
             side.limit(0.0, float(most))
+        self.score.enable(bool(self.scene.scores))
         if roi is None:
             found = self.scene.detections
             middle = torch.tensor([width * 0.25, height * 0.25, width * 0.75, height * 0.75])
@@ -145,7 +150,7 @@ class RoIAlign(Explorer):
     def draw(self) -> Sheet:
         sheet = Sheet(self.width, self.height)
         reading = self.reading
-        views.draw(sheet, reading, self.window(reading), self.chosen_bin)
+        views.draw(sheet, reading, self.window(reading), self.chosen_bin, self.objects())
         return sheet
 
     def window(self, reading: Reading):
@@ -183,10 +188,30 @@ class RoIAlign(Explorer):
             self._keep_sides("y1")
             self.redraw()
 
+    def objects(self) -> list[list[float]]:
+        """The detections that score high enough, as boxes in pixels of the resized image."""
+        scene = self.scene
+        return [box for box, score in zip(scene.detections.tolist(), scene.scores, strict=True)
+                if score >= self.score.value]  # fmt: skip
+
+    def areas(self) -> list:
+        reading = self.reading
+        window, photo = self.window(reading), views.photo_window(reading)
+        grid_area = cut_to(window.frame, window.place(reading.read_box()))
+        return [grid_area, *views.map_areas(), *(cut_to(photo.frame, photo.place(box)) for box in self.objects())]
+
     def clicked(self, x: float, y: float) -> None:
+        point = views.photo_window(self.reading).unplace(x, y)
+        if point is not None:
+            here = [b for b in self.objects() if b[0] <= point[0] <= b[2] and b[1] <= point[1] <= b[3]]
+            if here:
+                self._corner = None
+                self.place_roi(min(here, key=lambda b: (b[2] - b[0]) * (b[3] - b[1])))
+            return
         found = views.bin_at(self.reading, self.window(self.reading), x, y)
         if found is not None:
             self.bin.set(found[0] * self.bins.value + found[1] + 1)
 
     def describe(self) -> str:
-        return views.describe(self.reading, self.chosen_bin)
+        words = views.describe(self.reading, self.chosen_bin)
+        return words if self.objects() else f"{words} {views.nothing(self.scene)}"

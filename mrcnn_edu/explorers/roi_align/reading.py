@@ -36,6 +36,7 @@ class RoIScene:
         self.levels = [stages.features[str(level)].float() for level in range(len(self.model.config.strides))]
         self.size = stages.image_sizes[0]
         self.detections = stages.detection_boxes[0]
+        self.scores = stages.detections[0]["scores"].tolist()
         self.drawn = Memory(1)  # of the last region: the masks do not depend on channel and bins
         self.grounds = Memory(1)  # of the last piece of a map: its cells do not depend on the region
         self.photo = photograph(self.image)

@@ -20,7 +20,7 @@ from mrcnn_edu.explorers.roi_align.grid import (
 from mrcnn_edu.explorers.roi_align.reading import Reading
 from mrcnn_edu.explorers.toolkit.keys import key, stroke
 from mrcnn_edu.explorers.toolkit.paint import SCALE, Sheet, heat
-from mrcnn_edu.explorers.toolkit.window import Window
+from mrcnn_edu.explorers.toolkit.window import Window, frame_box
 from mrcnn_edu.explorers.toolkit.words import counted
 from mrcnn_edu.figures import PALETTE
 
@@ -34,14 +34,17 @@ CURVES = {"pool": (POOL, 2, None), "align": (ALIGN, 2.5, None), "fine": (FINE, 1
 STRIP = 52
 
 
-def draw(sheet: Sheet, reading: Reading, window: Window, chosen: tuple[int, int]) -> None:
-    """The whole card."""
+def draw(sheet: Sheet, reading: Reading, window: Window, chosen: tuple[int, int], objects=()) -> None:
+    """The whole card.
+
+    objects  boxes in pixels of the resized image, which a click on the picture chooses
+    """
     low, high = float(reading.map.min()), float(reading.map.max())
     sheet.text(16, 10, title(reading, chosen), 15, "bold")
     sheet.formula(904, 26, "F_{R_i} = RoIAlign(F, R_i)", 16)
     grid(sheet, reading, window, chosen, low, high)
     legend(sheet, reading.aligned)
-    photo(sheet, reading)
+    photo(sheet, reading, objects)
     pooled_map(sheet, MAPS["align"], "RoIAlign", ALIGN, reading.align.numpy(), chosen, (low, high))
     pooled_map(sheet, MAPS["pool"], "RoIPool", POOL, reading.pool.numpy(), chosen, (low, high))
     arithmetic(sheet, reading, chosen)
@@ -57,12 +60,36 @@ def title(reading: Reading, chosen: tuple[int, int]) -> str:
     return words + f"RoIAlign reads {number(align)}, RoIPool {number(pool)}"
 
 
-def photo(sheet: Sheet, reading: Reading) -> None:
-    """The whole picture with the region, and which level it is read from."""
+def photo_window(reading: Reading) -> Window:
+    """Where the whole picture stands."""
     height, width = reading.scene.size
-    window = Window.fit((MAPS["photo"], MAP_TOP, MAP_SIDE, MAP_SIDE), (0, 0, width, height), top=True)
-    sheet.text(MAPS["photo"], MAP_TOP - 18, f"Picture, level P{reading.level + 2}", 13, "bold")
+    return Window.fit((MAPS["photo"], MAP_TOP, MAP_SIDE, MAP_SIDE), (0, 0, width, height), top=True)
+
+
+def map_areas() -> list[tuple[float, float, float, float]]:
+    """Where the two pooled maps stand."""
+    return [frame_box((MAPS[name], MAP_TOP, MAP_SIDE, MAP_SIDE)) for name in ("align", "pool")]
+
+
+def nothing(scene) -> str:
+    """What one can do where no object scores high enough to be chosen."""
+    best = f"the best is {max(scene.scores):.2f}: lower the score" if scene.scores else "the model found none"
+    return f"No object to choose; {best}, or drag the region."
+
+
+def photo(sheet: Sheet, reading: Reading, objects) -> None:
+    """The whole picture with the region, the objects that can be chosen, and which level it is read from."""
+    window = photo_window(reading)
+    sheet.text(
+        MAPS["photo"], MAP_TOP - 18, f"level P{reading.level + 2}, {counted(len(objects), 'object')}", 13, "bold"
+    )
     sheet.picture(reading.scene.stretched(*(round(v * SCALE) for v in window.frame[2:])), window.frame)
+    if not objects:
+        below = window.frame[1] + window.frame[3]
+        if below + 30 < MAP_TOP + MAP_SIDE:
+            sheet.paragraph(MAPS["photo"], below + 2, MAP_SIDE + 20, nothing(reading.scene), 12, PALETTE["faint"])
+    for box in objects:
+        sheet.box(window.place(box), "#FFFFFFB0", 1, halo=None)
     sheet.box(window.place(reading.roi.tolist()), ROI, 2)
 
 

@@ -24,7 +24,7 @@ class Explorer:
 
     A subclass sets `name`, `width`, `height` (CSS pixels) and `caption`, makes its controls in `__init__`, ends it with
     `self.start(*controls)`, and implements `draw`; and `describe`, `clicked` with `areas`, `pressed`, `boxes` with
-    `dragged`, `hovered` with `hover = True`, and `store`, where it needs them. An explorer that has `store(name, image)`
+    `dragged`, `hovered` with `hover = True`, and `store`, where it needs them. One that has `store(name, image)`
     and a control "picture" takes the reader's own photographs.
 
     Any thread may call it: what reads or changes its state does so alone, one after the other.
@@ -35,6 +35,7 @@ class Explorer:
     caption = ""
     hover = False
     unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
+    tools_row = -1  # of the controls' lines, the one that also takes the buttons "Reset" and "My photo"
     own: tuple[str, ...] = ()  # attributes that belong to the state beside the controls; Reset brings them back too
 
     def __init_subclass__(cls, **options):
@@ -66,12 +67,15 @@ class Explorer:
             control.on_change = lambda value, control=control: self._changed(control.name, value)
             control.lock = self._state
         self.reset_button = widgets.Button(
-            description="Reset", tooltip="Back to the opening picture", layout=widgets.Layout(width="64px")
+            description="Reset", tooltip="Back to the opening picture", layout=widgets.Layout(width="54px")
         )
         self.reset_button.on_click(lambda _: self.reset())
         self.upload = Upload(self) if takes_photos else None
         rows = self.rows()
-        rows[-1].children += (self.reset_button, *((self.upload.button, self.upload.message) if self.upload else ()))
+        rows[self.tools_row].children += (
+            self.reset_button,
+            *((self.upload.button, self.upload.message) if self.upload else ()),
+        )
         for row in rows:
             if isinstance(row, widgets.HBox):
                 row.layout.flex_flow = "row wrap"  # a magnified page is narrow

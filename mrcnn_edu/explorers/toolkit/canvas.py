@@ -71,6 +71,7 @@ function render({ model, el }) {
   function fit() {
     const width = model.get("width"), least = Math.min(model.get("narrowest"), width);
     const panel = root.closest(".jp-WindowedPanel-outer, .jp-Notebook"), view = root.closest(".mrcnn-view");
+    if (!root.offsetParent) return;  // the lab takes cells off the page while they are out of sight
     let most = width;
     if (panel && view && panel.clientHeight) {
       const above = root.getBoundingClientRect().top - view.getBoundingClientRect().top;
@@ -101,6 +102,7 @@ function render({ model, el }) {
     const view = root.closest(".mrcnn-view"), panel = root.closest(".jp-WindowedPanel-outer, .jp-Notebook");
     if (!view) return;
     if (panel) watch.observe(panel);
+    watch.observe(frame);
     for (const part of view.children) if (!part.contains(root)) watch.observe(part);
     names.observe(view, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-valuenow"] });
     name(view);
@@ -129,7 +131,9 @@ function render({ model, el }) {
     local = model.get("boxes");
     show();
   }
+  // An edge or corner is taken before the body of a box that lies over it.
   function grip([x, y]) {
+    let body = null;
     for (const b of [...local].reverse()) {
       const [x1, y1, x2, y2] = b.box;
       // In a narrow box the body must stay reachable.
@@ -139,9 +143,11 @@ function render({ model, el }) {
         const inward = ((i % 2 ? y : x) - side) * (i < 2 ? 1 : -1);
         return inward >= -9 && inward <= reach[i % 2];
       });
-      return { id: b.id, start: b.box, from: [x, y], sides: sides.some(Boolean) ? sides : [true, true, true, true] };
+      const taken = { id: b.id, start: b.box, from: [x, y], sides };
+      if (sides.some(Boolean)) return taken;
+      body = body || { ...taken, sides: [true, true, true, true] };
     }
-    return null;
+    return body;
   }
   function acts([x, y]) {
     return model.get("areas").some(([x1, y1, x2, y2]) => x >= x1 && x <= x2 && y >= y1 && y <= y2);
@@ -257,6 +263,7 @@ function render({ model, el }) {
 export default { render };
 """
 LOOKS = """
+.mrcnn-view { --jp-widgets-font-size: 12px; --jp-widgets-inline-height: 24px; --jp-widgets-margin: 1px; }
 .mrcnn-frame { overflow-x: auto; max-width: 100%; }
 .mrcnn-canvas { position: relative; background: #fff; border-radius: 8px; overflow: hidden;
   cursor: default; border: 1px solid rgba(128, 128, 128, 0.35); box-sizing: border-box; }

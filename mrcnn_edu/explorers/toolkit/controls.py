@@ -41,6 +41,15 @@ class Control:
         """The value nearest to this one that the control takes."""
         return value
 
+    def enable(self, on: bool) -> None:
+        """Whether a hand can move it; what would change nothing now is pale."""
+        self.hand.disabled = not on
+
+    @property
+    def disabled(self) -> bool:
+        """Whether no hand can move it."""
+        return self.hand.disabled
+
     @property
     def value(self):
         """What the control holds now; of a number, typed or set, it need not be on a step."""
@@ -160,7 +169,7 @@ class Number(Control):
         self.kind = int if all(isinstance(v, int) for v in (low, high, step)) else float
         self.low, self.high, self.step = low, high, step
         self._value = low if value is None else value
-        self.slider = widgets.IntSlider(
+        self.hand = self.slider = widgets.IntSlider(
             value=self._place(self._value),
             min=math.floor(self._steps(low)),
             max=math.ceil(self._steps(high)),
@@ -169,7 +178,7 @@ class Number(Control):
             style={"description_width": "initial"},
             layout=widgets.Layout(width=width),
         )
-        self.box = widgets.Text(value=f"{self._value:g}", continuous_update=False, layout=widgets.Layout(width="56px"))
+        self.box = widgets.Text(value=f"{self._value:g}", continuous_update=False, layout=widgets.Layout(width="50px"))
         line = [self.slider, self.box]
         self.player = None
         if play:
@@ -197,6 +206,9 @@ class Number(Control):
     def nearest(self, value):
         return self._at(self._place(min(max(value, self.low), self.high)))
 
+    def enable(self, on: bool) -> None:
+        self.slider.disabled = self.box.disabled = not on
+
     def hush(self, value) -> None:
         """`set`, without calling `on_change`."""
         with self.lock, self._unheard():
@@ -211,7 +223,7 @@ class Number(Control):
             self.slider.min, self.slider.max = min(least, self.slider.min), max(most, self.slider.max)
             self._hold(min(max(self._value, low), high))
             self.slider.min, self.slider.max = least, most
-            self.slider.disabled = self.box.disabled = low == high
+            self.enable(low != high)
             if self.player is not None:
                 with self.player.hold_sync():
                     self.player.min, self.player.max = min(least, self.player.min), max(most, self.player.max)

@@ -61,7 +61,7 @@ class Upload:
     def __init__(self, explorer, path: str | Path | None = None):
         self._explorer = weakref.ref(explorer)  # which holds this
         self.button = widgets.FileUpload(
-            accept="image/*", multiple=False, description="My photo", layout=widgets.Layout(width="112px")
+            accept="image/*", multiple=False, description="My photo", layout=widgets.Layout(width="104px")
         )
         self.message = widgets.HTML("", layout=widgets.Layout(display="none"))
         self.button.observe(self._chosen, "value")

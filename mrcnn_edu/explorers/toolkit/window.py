@@ -55,6 +55,19 @@ class Window:
         return cls((x + (width - w * zoom) / 2, y + down, w * zoom, h * zoom), tuple(piece))
 
 
+def cut_to(frame, box) -> tuple[float, float, float, float]:
+    """The part of a box (x1, y1, x2, y2) that lies in a frame (x, y, width, height)."""
+    left, top, right, bottom = frame_box(frame)
+    x1, y1, x2, y2 = box
+    return max(x1, left), max(y1, top), min(x2, right), min(y2, bottom)
+
+
+def frame_box(frame) -> tuple[float, float, float, float]:
+    """(x, y, width, height) → (x1, y1, x2, y2)."""
+    x, y, width, height = frame
+    return x, y, x + width, y + height
+
+
 def photograph(image) -> Image.Image:
     """(3, H, W) in [0, 1] → for drawing."""
     return Image.fromarray((as_array(image) * 255).round().astype(np.uint8))

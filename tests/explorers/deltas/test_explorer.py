@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mrcnn_edu.explorers.deltas.backdrop import FRAME
-from mrcnn_edu.explorers.deltas.explorer import NAMES, SIDES, WEIGHTS, Deltas
+from mrcnn_edu.explorers.deltas.explorer import ANCHOR, BOX, NAMES, SIDES, WEIGHTS, Deltas
 from mrcnn_edu.explorers.deltas.reading import bare, rows
 from mrcnn_edu.explorers.toolkit.words import signed
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO, decode, encode
@@ -83,7 +83,7 @@ def test_every_control_changes_the_picture_and_the_words(deltas):
     opening = deltas.snapshot(), deltas.describe()
     changes = {"anchor": list(deltas._anchor_of)[1], "weights": HEAD, "twice": True, "x1": 20.0, "y1": 30.0}
     changes |= {"x2": 90.0, "y2": 95.0, "dx": 0.5, "dy": 0.4, "dw": 0.3, "dh": -0.4}
-    assert set(changes) == set(deltas.controls)
+    assert set(changes) == set(deltas.controls) - {"held"}  # which says what the numbers hold
     for name, value in changes.items():
         rest = {other: deltas.get(other) for other in deltas.controls}
         assert deltas.snapshot(**{name: value}) != opening[0] and deltas.describe() != opening[1]
@@ -158,7 +158,7 @@ def test_a_side_that_crosses_the_other_pushes_it(deltas):
 
 
 def test_the_box_is_dragged_by_body_and_edge_on_tenths_of_a_pixel(deltas):
-    (held,) = deltas.boxes()
+    held = deltas.boxes()[1]
     x1, y1, x2, y2 = held["box"]
     zoom = deltas.window.zoom
     side = deltas.state.box[2:] - deltas.state.box[:2]
@@ -166,7 +166,7 @@ def test_the_box_is_dragged_by_body_and_edge_on_tenths_of_a_pixel(deltas):
     deltas.canvas.event = event
     assert deltas.state.box.tolist() == pytest.approx([41.0, 42.0, 79.0, 74.0], abs=1e-4)
     assert torch.allclose(deltas.state.box[2:] - deltas.state.box[:2], side)
-    x1, y1, x2, y2 = deltas.boxes()[0]["box"]
+    x1, y1, x2, y2 = deltas.boxes()[1]["box"]
     deltas.canvas.event = {"kind": "drop", "id": "box", "box": [x1, y1, x2 + 7.26 * zoom, y2], "count": 6}
     assert deltas.get("x2") == pytest.approx(86.3) and deltas.get("x1") == pytest.approx(41.0)
     assert deltas.canvas.answered == 6 and deltas.canvas.unit == pytest.approx(zoom)
@@ -175,13 +175,38 @@ def test_the_box_is_dragged_by_body_and_edge_on_tenths_of_a_pixel(deltas):
 
 def test_a_box_beyond_the_frame_is_not_for_the_hand_but_keys_bring_it_back(deltas):
     deltas.set(dx=-1.5)
-    assert deltas.boxes() == []
+    assert [box["id"] for box in deltas.boxes()] == ["anchor"]
     for _ in range(60):
         deltas.pressed("ArrowRight", False)
-    assert len(deltas.boxes()) == 1
+    assert [box["id"] for box in deltas.boxes()] == ["anchor", "box"]
     before = deltas.state.box.clone()
     deltas.pressed("ArrowUp", True)
     assert float(before[1] - deltas.state.box[1]) == pytest.approx(0.1, abs=1e-4)
+
+
+def test_the_anchor_is_dragged_and_the_deltas_follow(deltas):
+    box, zoom = deltas.state.box.clone(), deltas.window.zoom
+    anchor, before = deltas.boxes()[0], deltas.state.anchor.clone()
+    assert anchor["id"] == "anchor" and anchor["dash"]
+    x1, y1, x2, y2 = anchor["box"]
+    deltas.canvas.event = {"kind": "drop", "id": "anchor", "box": [x1, y1, x2 + 6 * zoom, y2], "count": 3}
+    assert (deltas.state.anchor - before).tolist() == pytest.approx([0, 0, 6, 0], abs=1e-4)
+    assert torch.equal(deltas.state.box, box)
+    assert deltas.state.deltas.tolist() == pytest.approx(encode(box[None], deltas.state.anchor[None])[0].tolist())
+    deltas.set(held=ANCHOR)
+    assert [deltas.get(side) for side in SIDES] == pytest.approx(deltas.state.anchor.tolist(), abs=0.05)
+    deltas.set(x1=deltas.get("x1") - 4)
+    assert float(before[0] - deltas.state.anchor[0]) == pytest.approx(4, abs=0.06) and torch.equal(
+        deltas.state.box, box
+    )
+    deltas.reset()
+    assert torch.equal(deltas.state.anchor, before) and deltas.get("held") == BOX
+
+
+def test_an_anchor_beyond_the_frame_is_painted(deltas):
+    deltas.set(held=ANCHOR)
+    deltas.set(x2=deltas.controls["x2"].high)
+    assert "anchor" not in [box["id"] for box in deltas.boxes()] and deltas.state.beyond
 
 
 def test_a_click_on_an_object_sets_the_box_around_it():

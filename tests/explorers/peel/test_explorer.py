@@ -29,7 +29,7 @@ def coins(shared):
 def test_sweep_runs_on_every_kind_of_picture(name):
     explorer = peel(picture=pictures()[name])
     visited = [control for control, _ in explorer.sweep()]
-    assert set(visited) == {"picture", "stage", "instance"}
+    assert set(visited) == {"picture", "stage", "instance", "score", "level"}
     assert Image.open(io.BytesIO(explorer.snapshot())).size == (Peel.width, Peel.height)
 
 
@@ -98,10 +98,10 @@ def test_the_words_hold_the_numbers_of_the_walk(coins):
 
 
 def test_nothing_found_is_said_and_every_stage_still_draws():
-    explorer = peel(score=2.0)
+    explorer = peel(score=1.0)
     assert explorer.walk is None
     stills = {explorer.snapshot(stage=stage) for stage in STAGES}
-    assert len(stills) == len(STAGES) and "found no object" in explorer.describe()
+    assert len(stills) == len(STAGES) and "Lower the score slider" in explorer.describe()
     explorer.pressed("ArrowRight", False)
     explorer.clicked(200, 300)
     assert explorer.get("instance") == 1

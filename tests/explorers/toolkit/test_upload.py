@@ -34,7 +34,7 @@ def test_a_chosen_picture_reaches_the_explorer():
     upload = Upload(album)
     upload._chosen({"new": ({"name": "plate.png", "content": memoryview(png())},)})
     assert album.pictures["plate.png"].shape == (3, 20, 30)
-    assert "plate.png is now in the explorer" in upload.message.value
+    assert "plate.png is shown" in upload.message.value
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", png()[:40]])
