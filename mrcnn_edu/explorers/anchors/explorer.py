@@ -30,6 +30,7 @@ class Anchors(Explorer):
 
     name = "Anchors"
     own = ("_centre",)
+    photo_row = 0
     width, height = 920, 600
     caption = (
         "Click a cell to see its anchors, or move on with the arrow keys. Change scales, ratios and stride, and watch "
@@ -50,10 +51,10 @@ class Anchors(Explorer):
             ratios[given] = self.config.anchor_ratios
         self._ratios = ratios
         steps = sorted({1, 2, 3, len(sizes[0])})
-        self.smallest = Number("smallest", "Smallest scale", 4, 64, value=min(max(sizes[0][0], 4), 64), width="190px")
-        self.per_level = Choice("scales", "Scales per level", steps, len(sizes[0]), width="160px")
-        self.ratios = Choice("ratios", "Ratios h / w", ratios, given, width="188px")
-        self.stride = Choice("stride", "Finest stride", [4, 8, 16, 32], self.config.strides[0], width="142px")
+        self.smallest = Number("smallest", "Smallest scale", 4, 64, value=min(max(sizes[0][0], 4), 64), width="160px")
+        self.per_level = Choice("scales", "Scales per level", steps, len(sizes[0]), width="150px")
+        self.ratios = Choice("ratios", "Ratios h / w", ratios, given, width="166px")
+        self.stride = Choice("stride", "Finest stride", [4, 8, 16, 32], self.config.strides[0], width="130px")
         self.levels = Choice("levels", "Levels", [1, 2, 3, 4, 5, 6], len(sizes), width="98px")
         self.data = Choice("data", "Data", self.datasets, width="150px")
         self.picture = Choice("picture", "Picture", self.pictures, width="165px")

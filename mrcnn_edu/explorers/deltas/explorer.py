@@ -58,7 +58,7 @@ class Deltas(Explorer):
 
     name = "Deltas"
     own = ("_anchor", "_box", "_deltas")
-    tools_row = 0
+    reset_row = 0
     width, height = WIDTH, HEIGHT
     caption = (
         "Drag the box, or the dashed anchor, by an edge, a corner or its middle; the arrow keys move the box by one "
@@ -111,17 +111,8 @@ class Deltas(Explorer):
         """What is drawn now."""
         window = self.window
         piece, beyond = self._piece(window), not self._fits(window.place(self.anchor))
-        return State(
-            self.anchor,
-            self._box,
-            self._deltas,
-            self.weights,
-            self.scale,
-            window,
-            piece,
-            (ANCHOR, BOX).index(self.held.value),
-            beyond,
-        )
+        shown = self.weights, self.scale, window, piece, (ANCHOR, BOX).index(self.held.value), beyond
+        return State(self.anchor, self._box, self._deltas, *shown)
 
     @property
     def window(self) -> Window:

@@ -80,6 +80,8 @@ class Peel(Explorer):
     def changed(self, name: str, value) -> None:
         if name == "stage":
             self.level.enable(value == "Features")
+        if name == "picture":
+            self.score.enable(self.scene.best > 0)
         if name in ("picture", "score"):
             self.instance.limit(1, max(len(self.scene.walks), 1))
 

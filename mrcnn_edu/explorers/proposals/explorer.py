@@ -30,7 +30,7 @@ class Proposals(Explorer):
 
     name = "Proposals"
     own = ("selected", "_aim", "_at_end")
-    tools_row = 0
+    photo_row = 0
     width, height = 920, 620
     caption = (
         "Move the NMS step, or press play: each step keeps the best box left and suppresses what overlaps it too much "
@@ -48,7 +48,7 @@ class Proposals(Explorer):
         before, after = config.rpn_pre_nms_top_n_test, config.rpn_post_nms_top_n_test
         self.picture = Choice("picture", "Picture", self.images, width="190px")
         self.show = Choice("show", "Show", SHOW, width="170px")
-        self.step = Number("step", "NMS step", 0, 1, width="330px", play=700)
+        self.step = Number("step", "NMS step", 0, 1, width="300px", play=700)
         score, iou = config.rpn_score_thresh, config.rpn_nms_thresh
         self.score = Number("score", "Objectness ≥", 0.0, 1.0, 0.01, score, width="150px")
         self.top_before = Number("top_before", "Top-n before", 1, max(MOST, before), 1, before, width="150px")

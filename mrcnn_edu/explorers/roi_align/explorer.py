@@ -43,10 +43,10 @@ class RoIAlign(Explorer):
         self._scenes, self._readings = Memory(), Memory(1)
         self._corner = self._level = None
         levels = [f"P{2 + n}" for n in range(len(model.config.strides))]
-        self.picture = Choice("picture", "Picture", self.images, width="190px")
+        self.picture = Choice("picture", "Picture", self.images, width="165px")
         self.level = Choice("level", "Level", ["by size", *levels], width="140px")
-        self.channel = Number("channel", "Channel", 0, model.config.fpn_channels - 1, value=channel, width="190px")
-        self.view_size = Choice("view", "Shown", list(VIEWS), width="150px")
+        self.channel = Number("channel", "Channel", 0, model.config.fpn_channels - 1, value=channel, width="150px")
+        self.view_size = Choice("view", "Shown", list(VIEWS), width="140px")
         self.sides = [Number(name, name, 0.0, 1.0, 0.1, width="150px") for name in SIDES]
         self.bins = Number("bins", "Bins P", 1, 14, value=3, width="150px")
         self.samples = Choice("samples", "Samples", list(SAMPLES), "2", width="150px")

@@ -35,7 +35,7 @@ class Explorer:
     caption = ""
     hover = False
     unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
-    tools_row = -1  # of the controls' lines, the one that also takes the buttons "Reset" and "My photo"
+    reset_row = photo_row = -1  # of the controls' lines, those that also take the buttons "Reset" and "My photo"
     own: tuple[str, ...] = ()  # attributes that belong to the state beside the controls; Reset brings them back too
 
     def __init_subclass__(cls, **options):
@@ -72,10 +72,9 @@ class Explorer:
         self.reset_button.on_click(lambda _: self.reset())
         self.upload = Upload(self) if takes_photos else None
         rows = self.rows()
-        rows[self.tools_row].children += (
-            self.reset_button,
-            *((self.upload.button, self.upload.message) if self.upload else ()),
-        )
+        rows[self.reset_row].children += (self.reset_button,)
+        if self.upload:
+            rows[self.photo_row].children += self.upload.view.children
         for row in rows:
             if isinstance(row, widgets.HBox):
                 row.layout.flex_flow = "row wrap"  # a magnified page is narrow
