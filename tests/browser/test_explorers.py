@@ -9,6 +9,7 @@ from tests.browser.stage import Stage
 from tests.explorers.opened import OPENINGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SMALLEST = 12  # CSS pixels of the smallest text on a card at its full width
 MOVES = 200
 QUEUE = 5  # pictures that may still be drawn after the last move: the one at work, the newest, and room for chance
 # Were every picture's bytes kept, each round of MOVES would add 10 MiB (Peel) to 40 (Proposals) to the kernel.
@@ -42,22 +43,33 @@ def dragged_stage(stage):
 
 def test_it_opens_with_its_words_and_fits_a_laptop(stage):
     assert stage.kernel.ask("explorer.describe()") == stage.picture.words()
+    assert stage.page.locator(".jp-FileBrowser").is_visible(), "a laptop's screen with the file browser open"
+    stage.page.locator(".mrcnn-view").first.evaluate("view => view.scrollIntoView({block: 'start'})")
+    stage.page.wait_for_timeout(300)
     assert stage.picture.root.bounding_box()["width"] >= 700, "squeezed on a laptop's screen"
+    panel = stage.page.locator(".jp-WindowedPanel-outer").first.bounding_box()
+    view, card = stage.page.locator(".mrcnn-view").first.bounding_box(), stage.picture.root.bounding_box()
+    whole = card["y"] + card["height"] - view["y"]
+    assert whole <= panel["height"], f"controls and card take {whole:.0f} of {panel['height']:.0f} px"
     assert sideways(stage.page) == []
     stage.lesson.keep_screen("light")
 
 
 def sideways(page) -> list[str]:
-    """What a reader would have to scroll sideways for: scroll bars in the output, and parts that reach beyond it."""
+    """What a reader would have to scroll sideways for: scroll bars in the output, and parts that reach beyond it.
+
+    The card itself may: below 700 px it is not shown smaller, and its own frame scrolls.
+    """
     script = """() => {
         const name = (e) => `${e.tagName}.${e.className}`;
         const output = document.querySelector('.jp-OutputArea-output:has(.mrcnn-canvas)');
         const scrolled = [output, ...output.querySelectorAll('*')]
+            .filter((e) => !e.classList.contains('mrcnn-frame'))
             .filter((e) => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
             .filter((e) => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)
             .map((e) => `${name(e)} scrolls: ${e.scrollWidth} in ${e.clientWidth}`);
         const edge = output.getBoundingClientRect().right + 1;
-        const beyond = [...output.querySelectorAll('input, select, .noUi-target, .mrcnn-canvas')]
+        const beyond = [...output.querySelectorAll('input, select, button, .noUi-target, .mrcnn-frame')]
             .filter((e) => e.getBoundingClientRect().right > edge).map((e) => `${name(e)} ends beyond the output`);
         return [...scrolled, ...beyond];
     }"""
@@ -73,6 +85,8 @@ def test_it_fits_the_column_when_the_page_is_magnified(stage, zoom):
         stage.picture.bring()
         stage.lesson.keep_screen(f"zoom_{zoom:.0%}".replace("%", ""))
         assert sideways(stage.page) == []
+        card = stage.picture.root.bounding_box()["width"]
+        assert card >= 700 and SMALLEST * card / stage.card_width * zoom >= 11, "text of 11 px on the screen"
     finally:
         stage.page.set_viewport_size({"width": 1366, "height": 768})
 
@@ -85,7 +99,11 @@ def test_a_number_is_typed_and_a_wrong_one_turns_red(stage):
     for wrong, reason in (("many", "number"), (f"{high + 1:g}", f"outside {low:g} to {high:g}")):
         stage.type(name, wrong)
         stage.page.locator(".mrcnn-wrong").wait_for()
-        stage.page.get_by_role("alert").filter(has_text=reason).wait_for()
+        alert = stage.page.get_by_role("alert").filter(has_text=reason)
+        alert.wait_for()
+        assert stage.kernel.ask(f"explorer.controls[{name!r}].label") in alert.text_content()
+        box, said = stage.number_box(name).bounding_box(), alert.bounding_box()
+        assert abs(said["y"] - box["y"]) < 60 and abs(said["x"] - box["x"]) < 400, "it stands beside its control"
         assert stage.kernel.ask(f"explorer.get({name!r})") == high, "a wrong value must change nothing"
         colour = stage.number_box(name).evaluate("(box) => getComputedStyle(box).borderTopColor")
         assert colour == "rgb(213, 94, 0)"
@@ -242,12 +260,108 @@ def test_arrow_keys_move_the_box_by_one_and_with_shift_by_a_tenth(dragged_stage)
         stage.settle()
 
 
-def test_it_is_a_white_card_in_the_dark_theme_too(stage):
+def test_what_takes_the_keyboard_has_a_name_and_a_whole_ring(stage):
+    script = """() => [...document.querySelectorAll('.mrcnn-view :is(input, select, button, [role=slider], .mrcnn-canvas)')]
+        .filter((e) => e.offsetParent)
+        .map((e) => [e.tagName + '.' + e.className,
+                     e.getAttribute('aria-label') || (e.labels && e.labels[0] && e.labels[0].textContent.trim())
+                     || e.closest('label')?.textContent.trim() || e.textContent.trim() || e.title])"""
+    parts = stage.page.evaluate(script)
+    assert len(parts) >= 6 and [part for part, name in parts if not name] == []
+    value = stage.row(stage.opening.slider).locator(".noUi-handle").get_attribute("aria-valuetext")
+    assert value == stage.number_box(stage.opening.slider).input_value(), "a slider is read aloud as its number"
+    stage.picture.root.focus()
+    stage.page.keyboard.press("Shift")
+    ring = stage.picture.root.evaluate("(e) => getComputedStyle(e, '::after').borderTopWidth")
+    assert ring == "3px", "the ring lies inside the card, where nothing cuts it off"
+
+
+def test_the_mouse_is_a_hand_where_a_click_acts_and_only_there(stage):
+    stage.picture.bring()
+    areas = stage.kernel.ask("[[float(v) for v in area] for area in explorer.areas()]")
+    grips = stage.kernel.ask("[[float(v) for v in box['box']] for box in explorer.boxes()]")
+
+    def inside(place, boxes, room=0):
+        x, y = place
+        return any(a - room <= x <= c + room and b - room <= y <= d + room for a, b, c, d in boxes)
+
+    width, height = stage.kernel.ask("[explorer.width, explorer.height]")
+    places = [(x, y) for x in range(15, width, 61) for y in range(17, height, 53)]
+    places = [place for place in places if not inside(place, grips, 14)]
+    seen = {}
+    for place in places:
+        stage.page.mouse.move(*stage.page_place(*place))
+        cursor = stage.picture.root.evaluate("(e) => getComputedStyle(e).cursor")
+        seen[place] = cursor, inside(place, areas)
+    wrong = {place: found for place, found in seen.items() if found[0] != ("pointer" if found[1] else "default")}
+    assert wrong == {} and {found[1] for found in seen.values()} == {True, False}
+    stage.settle()
+
+
+def test_reset_brings_the_opening_back(stage):
+    before, name = stage.picture.data(), stage.opening.slider
+    high = stage.kernel.ask(f"explorer.controls[{name!r}].high")
+    stage.type(name, f"{high:g}")
+    stage.kernel.wait_until(f"explorer.get({name!r}) == {high}")
+    stage.page.locator(".mrcnn-view button", has_text="Reset").click()
+    stage.kernel.wait_until(f"explorer.get({name!r}) == {stage.opening_values[name]}")
+    stage.settle()
+    assert stage.picture.data() == before
+
+
+def test_a_true_minus_and_a_comma_are_read(stage):
+    name = stage.opening.slider
+    low, kind = stage.kernel.ask(f"[explorer.controls[{name!r}].low, explorer.controls[{name!r}].kind.__name__]")
+    wanted = f"{low:g}".replace("-", "\N{MINUS SIGN}").replace(".", ",") + (
+        ",0" if kind == "float" and low % 1 == 0 else ""
+    )
+    stage.type(name, wanted)
+    stage.kernel.wait_until(f"explorer.get({name!r}) == {low}")
+    stage.settle()
+
+
+def test_the_play_button_walks(stage):
+    played = stage.kernel.ask("[n for n, c in explorer.controls.items() if getattr(c, 'player', None)]")
+    if not played:
+        assert stage.name not in ("Peel", "Proposals", "RoIAlign"), "there are steps, and nothing plays them"
+        return
+    (name,) = played
+    stage.kernel.run(f"explorer.controls[{name!r}].set(explorer.controls[{name!r}].sweep()[0])")
+    stage.settle()
+    stage.kernel.run("drawn.clear()")
+    play, stop = stage.page.locator(".mrcnn-view .widget-play button").all()[:2]
+    play.click()
+    stage.kernel.wait_until("len(drawn) >= 2")
+    stop.click()
+    stage.settle()
+
+
+def test_a_photograph_is_dropped_onto_the_card(stage):
+    if not stage.kernel.ask("explorer.canvas.takes_files"):
+        assert stage.name == "Deltas"
+        return
+    script = """async (root) => {
+        const canvas = new OffscreenCanvas(90, 60), pen = canvas.getContext('2d');
+        pen.fillStyle = '#804020';
+        pen.fillRect(0, 0, 90, 60);
+        const files = new DataTransfer();
+        files.items.add(new File([await canvas.convertToBlob()], 'plate.png', { type: 'image/png' }));
+        for (const kind of ['dragover', 'drop'])
+            root.dispatchEvent(new DragEvent(kind, { dataTransfer: files, bubbles: true, cancelable: true }));
+    }"""
+    stage.picture.root.evaluate(script)
+    stage.kernel.wait_until("explorer.get('picture') == 'plate.png'")
+    stage.page.get_by_text("plate.png is shown").wait_for()
+    stage.settle()
+
+
+def test_it_is_a_light_card_that_does_not_glare_in_the_dark_theme(stage):
     stage.lesson.theme("JupyterLab Dark")
     try:
         stage.picture.bring()
         stage.lesson.keep_screen("dark")
         face = stage.picture.root.evaluate("(root) => getComputedStyle(root).backgroundColor")
-        assert face == "rgb(255, 255, 255)"
+        softened = stage.picture.root.evaluate("(root) => getComputedStyle(root).filter")
+        assert face == "rgb(255, 255, 255)" and softened == "brightness(0.87)"
     finally:
         stage.lesson.theme("JupyterLab Light")

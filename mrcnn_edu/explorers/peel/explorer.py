@@ -97,7 +97,7 @@ class Peel(Explorer):
     def areas(self) -> list:
         stage = STAGES.index(self.stage.value)
         window = views.window_of(self.scene, stage)
-        found = [window.place(walk.box) for walk in self.scene.walks]
+        found = [window.place(place) for place in self.scene.places()]
         levels = views.thumbs(self.scene) if stage == views.FEATURES else []
         return [*views.stage_areas(), *found, *(frame_box(thumb.frame) for thumb in levels)]
 

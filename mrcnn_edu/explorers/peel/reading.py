@@ -5,6 +5,7 @@
 Everything is read from `model.stages(images)`; nothing is computed a second way.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -145,12 +146,20 @@ class Scene:
         """Resized pixels per pixel of the given image, (x, y)."""
         return self.size[1] / self.photo.width, self.size[0] / self.photo.height
 
+    def places(self) -> list[tuple[float, float, float, float]]:
+        """Where a point belongs to each instance: its box grown to whole pixels, in pixels of the resized image."""
+        sx, sy = self.scale
+        return [
+            (left * sx, top * sy, (left + mask.shape[1]) * sx, (top + mask.shape[0]) * sy)
+            for mask, (left, top) in self.masks
+        ]
+
     def instance_at(self, x: float, y: float) -> int | None:
         """The instance under a point: the smallest whose mask covers it, else whose box does, else None."""
         px, py = x / self.scale[0], y / self.scale[1]
         hits = []
         for number, (mask, (left, top)) in enumerate(self.masks):
-            row, column = int(py - top), int(px - left)
+            row, column = math.floor(py - top), math.floor(px - left)
             if 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]:
                 hits.append((mask[row, column] < 0.5, mask.size, number))
         return min(hits)[2] if hits else None

@@ -82,8 +82,14 @@ function render({ model, el }) {
     root.style.minWidth = `${least}px`;
   }
   const watch = new ResizeObserver(() => requestAnimationFrame(fit));
-  // What ipywidgets leaves without a name for those who do not see the page: each slider's handle and number box.
+  // What ipywidgets leaves without a name for those who do not see the page: each slider's handle and number box, and the
+  // buttons that play.
   function name(view) {
+    for (const player of view.querySelectorAll(".widget-play"))
+      ["Play", "Stop", "Repeat"].forEach((word, i) => {
+        const button = player.querySelectorAll("button")[i];
+        if (button) button.setAttribute("aria-label", word);
+      });
     for (const number of view.querySelectorAll(".mrcnn-number, .widget-slider")) {
       const label = number.querySelector(".widget-label"), box = number.querySelector("input[type=text]");
       for (const part of number.querySelectorAll(".noUi-handle, .ui-slider-handle, input[type=text]"))

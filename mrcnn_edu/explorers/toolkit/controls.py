@@ -110,7 +110,7 @@ class Choice(Control):
         if play:
             self.player = player(len(self.options) - 1, self.hand.index, play)
             widgets.jslink((self.player, "value"), (self.hand, "index"))
-            self.widget = widgets.HBox([self.hand, self.player])
+            self.widget = widgets.HBox([self.hand, self.player], layout=widgets.Layout(flex_flow="row wrap"))
         self.follow_hand()
 
     def set(self, value) -> None:
@@ -187,7 +187,7 @@ class Number(Control):
             widgets.jslink((self.player, "value"), (self.slider, "value"))
             line.append(self.player)
         self.message = widgets.HTML("", layout=widgets.Layout(display="none", max_width="320px"))
-        self.line = widgets.HBox(line)
+        self.line = widgets.HBox(line, layout=widgets.Layout(flex_flow="row wrap"))
         self.line.add_class("mrcnn-number")
         self.widget = widgets.VBox([self.line, self.message])
         self._writes = False
@@ -218,17 +218,23 @@ class Number(Control):
         """New bounds; the value is kept within them, without calling `on_change`."""
         least, most = math.floor(self._steps(low)), math.ceil(self._steps(high))
         self.low, self.high = low, high
-        # In one message: between two the browser would bring the value inside the bounds by itself, and say so.
-        with self.lock, self._unheard(), self.slider.hold_sync():
-            self.slider.min, self.slider.max = min(least, self.slider.min), max(most, self.slider.max)
+        parts = [part for part in (self.slider, self.player) if part is not None]
+        with self.lock, self._unheard():
+            # First wider, then the value, then narrower: a browser that finds a value outside its bounds would bring it
+            # inside by itself, and say so.
+            for part in parts:
+                self._bound(part, min(least, part.min), max(most, part.max))
             self._hold(min(max(self._value, low), high))
-            self.slider.min, self.slider.max = least, most
+            for part in parts:
+                part.value = self._place(self._value)
+                self._bound(part, least, most)
             self.enable(low != high)
-            if self.player is not None:
-                with self.player.hold_sync():
-                    self.player.min, self.player.max = min(least, self.player.min), max(most, self.player.max)
-                    self.player.value = self.slider.value
-                    self.player.min, self.player.max = least, most
+
+    @staticmethod
+    def _bound(part, low: int, high: int) -> None:
+        with part.hold_sync():
+            part.min, part.max = min(low, part.max), high
+            part.min = low
 
     def sweep(self, steps: int = 12):
         """The values that a sweep visits, both ends among them."""
