@@ -261,7 +261,8 @@ def test_arrow_keys_move_the_box_by_one_and_with_shift_by_a_tenth(dragged_stage)
 
 
 def test_what_takes_the_keyboard_has_a_name_and_a_whole_ring(stage):
-    script = """() => [...document.querySelectorAll('.mrcnn-view :is(input, select, button, [role=slider], .mrcnn-canvas)')]
+    script = """() => [...document.querySelector('.mrcnn-view')
+            .querySelectorAll('input, select, button, [role=slider], .mrcnn-canvas')]
         .filter((e) => e.offsetParent)
         .map((e) => [e.tagName + '.' + e.className,
                      e.getAttribute('aria-label') || (e.labels && e.labels[0] && e.labels[0].textContent.trim())
@@ -312,10 +313,8 @@ def test_reset_brings_the_opening_back(stage):
 def test_a_true_minus_and_a_comma_are_read(stage):
     name = stage.opening.slider
     low, kind = stage.kernel.ask(f"[explorer.controls[{name!r}].low, explorer.controls[{name!r}].kind.__name__]")
-    wanted = f"{low:g}".replace("-", "\N{MINUS SIGN}").replace(".", ",") + (
-        ",0" if kind == "float" and low % 1 == 0 else ""
-    )
-    stage.type(name, wanted)
+    typed = f"{low:.1f}" if kind == "float" else f"{low:g}"
+    stage.type(name, typed.replace("-", "\N{MINUS SIGN}").replace(".", ","))
     stage.kernel.wait_until(f"explorer.get({name!r}) == {low}")
     stage.settle()
 

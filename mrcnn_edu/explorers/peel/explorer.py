@@ -39,7 +39,7 @@ class Peel(Explorer):
         self.model, self.images = model, dict(images)
         self._scenes, self._shown = Memory(), Memory(1)
         self.picture = Choice("picture", "Picture", self.images, width="190px")
-        self.stage = Choice("stage", "Stage", STAGES, stage, ordered=True, width="330px", play=1500)
+        self.stage = Choice("stage", "Stage", STAGES, stage, ordered=True, width="280px", play=1500)
         self.score = Number("score", "Score ≥", 0.0, 1.0, 0.01, score, width="150px")
         self.instance = Number("instance", "Instance", 1, max(len(self.scene.walks), 1), width="170px")
         levels = [level_name((stride, stride)) for stride in model.config.strides]

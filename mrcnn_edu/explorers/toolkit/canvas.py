@@ -82,8 +82,8 @@ function render({ model, el }) {
     root.style.minWidth = `${least}px`;
   }
   const watch = new ResizeObserver(() => requestAnimationFrame(fit));
-  // What ipywidgets leaves without a name for those who do not see the page: each slider's handle and number box, and the
-  // buttons that play.
+  // What ipywidgets leaves without a name for those who do not see the page: each slider's handle and number box,
+  // and the buttons that play.
   function name(view) {
     for (const player of view.querySelectorAll(".widget-play"))
       ["Play", "Stop", "Repeat"].forEach((word, i) => {
