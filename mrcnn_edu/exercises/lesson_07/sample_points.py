@@ -8,8 +8,8 @@ from mrcnn_edu.exercises.base import SHELF, Exercise, Probe
 
 
 def sample_points(low, high, bins, samples):
-    """Where the samples of each bin lie between `low` and `high`: (bins, samples); samples not above 0: as many as "
-    "needed."""
+    """Where the samples of each bin lie between `low` and `high`: (bins, samples); samples not above 0: as many as
+    needed."""
     size = (high - low) / bins
     samples = samples if samples > 0 else math.ceil(size)
     p = torch.arange(bins)[:, None]

@@ -17,6 +17,8 @@ LEAST = 1.0  # pixels, the shortest side of the RoI
 SAMPLES = {"1": 1, "2": 2, "3": 3, "4": 4, "adaptive": 0}
 VIEWS = {"8 cells": 8, "16 cells": 16, "whole map": 0}
 
+TENTHS = 10  # of a cell, that the region glides to either side
+
 
 class RoIAlign(Explorer):
     """Drag a RoI over the feature grid; see every sample, its weights, and what RoIPool would have read.
@@ -28,12 +30,13 @@ class RoIAlign(Explorer):
     """
 
     name = "RoI Align"
-    own = ("_corner", "_level", "_bins_before")
+    own = ("_corner", "_level", "_bins_before", "_start")
     width, height = 920, 632
     caption = (
         "Drag the region by an edge, a corner or its middle, or move it with the arrow keys: one pixel a step, with "
         "Shift a tenth. A click on an object in the small picture puts the region around it. A click on a bin, in the "
-        "grid or in one of the two small maps, shows how its value comes about."
+        "grid or in one of the two small maps, shows how its value comes about. Glide, or its play button, moves the "
+        "region sideways by tenths of a cell."
     )
 
     def __init__(self, model, images: dict, masks: dict | None = None, roi=None, channel: int = 0):
@@ -47,7 +50,9 @@ class RoIAlign(Explorer):
         self.level = Choice("level", "Level", ["by size", *levels], width="140px")
         self.channel = Number("channel", "Channel", 0, model.config.fpn_channels - 1, value=channel, width="150px")
         self.view_size = Choice("view", "Shown", list(VIEWS), width="140px")
-        self.sides = [Number(name, name, 0.0, 1.0, 0.1, width="150px") for name in SIDES]
+        self.sides = [Number(name, name, 0.0, 1.0, 0.1, width="105px") for name in SIDES]
+        self.glide = Number("glide", "Glide", -TENTHS, TENTHS, 1, 0, width="115px", play=300)
+        self._start = None  # where the region stood before it began to glide
         self.bins = Number("bins", "Bins P", 1, 14, value=3, width="150px")
         self.samples = Choice("samples", "Samples", list(SAMPLES), "2", width="150px")
         self.aligned = Toggle("aligned", "aligned", False)
@@ -55,7 +60,7 @@ class RoIAlign(Explorer):
         self.bin = Number("bin", "Bin", 1, 9, value=5, width="150px")
         self._place(roi)
         controls = (self.picture, self.level, self.channel, self.view_size, *self.sides)
-        self.start(*controls, self.bins, self.samples, self.aligned, self.bin, self.score)
+        self.start(*controls, self.bins, self.samples, self.aligned, self.bin, self.score, self.glide)
 
     @property
     def scene(self) -> RoIScene:
@@ -98,16 +103,18 @@ class RoIAlign(Explorer):
     def rows(self) -> list:
         lines = (
             (self.picture, self.level, self.channel, self.view_size, self.score),
-            self.sides,
+            (*self.sides, self.glide),
             (self.bins, self.samples, self.aligned, self.bin),
         )
         for control in (control for line in lines for control in line):
-            control.widget.layout.margin = "1px 14px 1px 2px"
+            control.widget.layout.margin = "1px 6px 1px 2px"
         return [widgets.HBox([control.widget for control in line]) for line in lines]
 
     def changed(self, name: str, value) -> None:
         if name == "picture":
             self._place(None)
+        elif name == "glide":
+            self._glide(value)
         elif name in SIDES:
             self._keep_sides(name)
         elif name == "bins":
@@ -115,6 +122,8 @@ class RoIAlign(Explorer):
             self.bin.limit(1, value * value)
             self.bin.hush(min(row, value - 1) * value + min(column, value - 1) + 1)
             self._bins_before = value
+        if name in (*SIDES, "level", "picture"):
+            self._rest()
         if name in ("level", "view", "picture"):
             self._corner = None
 
@@ -133,6 +142,20 @@ class RoIAlign(Explorer):
         self._bins_before = self.bins.value
         self._keep_sides("x1")
         self._keep_sides("y1")
+
+    def _glide(self, tenths: int) -> None:
+        """The region sideways by tenths of a cell from where it stood, as far as the picture goes."""
+        if self._start is None:
+            self._start = self.roi.tolist()
+        x1, _, x2, _ = self._start
+        shift = min(max(tenths / 10 * self.reading.stride, -x1), self.scene.size[1] - x2)
+        for side, value in ((self.sides[0], x1 + shift), (self.sides[2], x2 + shift)):
+            side.hush(side.nearest(value))
+
+    def _rest(self) -> None:
+        """A region that was moved otherwise begins a new glide."""
+        self._start = None
+        self.glide.hush(0)
 
     def _keep_sides(self, moved: str) -> None:
         """The RoI stays at least LEAST wide: the side that was not moved gives way, at the picture's edge the moved."""
@@ -182,6 +205,7 @@ class RoIAlign(Explorer):
     def place_roi(self, roi) -> None:
         """Move the RoI to (x1, y1, x2, y2), pixels, brought to tenths and into the picture, with one new picture."""
         with self.together():
+            self._rest()
             for side, value in zip(self.sides, roi, strict=True):
                 side.hush(side.nearest(value))
             self._keep_sides("x1")

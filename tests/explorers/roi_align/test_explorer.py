@@ -13,6 +13,7 @@ from mrcnn_edu.explorers.roi_align.explorer import RoIAlign
 from mrcnn_edu.explorers.roi_align.reading import GLIDE, Reading, RoIScene
 from mrcnn_edu.model.roi_align import to_rois
 from tests.explorers import small
+from tests.explorers.opened import opened
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +193,25 @@ def test_a_picture_can_be_added():
 def test_no_picture_is_refused():
     with pytest.raises(ValueError, match="at least one picture"):
         RoIAlign(small.model(), {})
+
+
+def test_the_glide_moves_the_region_by_tenths_of_a_cell_and_back():
+    explorer = opened("RoIAlign")
+    start, stride = explorer.roi, explorer.reading.stride
+    explorer.set(glide=7)
+    moved = torch.tensor([0.7 * stride, 0.0, 0.7 * stride, 0.0])
+    assert torch.allclose(explorer.roi - start, moved, atol=0.051)
+    explorer.set(glide=0)
+    assert torch.equal(explorer.roi, start)
+    explorer.set(glide=-3)
+    explorer.place_roi(start.tolist())
+    assert explorer.get("glide") == 0 and torch.equal(explorer.roi, start), "a region that is moved begins anew"
+
+
+def test_the_glide_stops_at_the_edge_and_keeps_the_width():
+    explorer = opened("RoIAlign")
+    width = explorer.scene.size[1]
+    explorer.place_roi([width - 40.0, 20.0, width - 2.0, 60.0])
+    explorer.set(glide=10)
+    x1, _, x2, _ = explorer.roi.tolist()
+    assert x2 == width and x2 - x1 == pytest.approx(38.0, abs=0.11)
