@@ -13,7 +13,6 @@ from mrcnn_edu.explorers.roi_align.explorer import RoIAlign
 from mrcnn_edu.explorers.roi_align.reading import GLIDE, Reading, RoIScene
 from mrcnn_edu.model.roi_align import to_rois
 from tests.explorers import small
-from tests.explorers.opened import opened
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +195,7 @@ def test_no_picture_is_refused():
 
 
 def test_the_glide_moves_the_region_by_tenths_of_a_cell_and_back():
-    explorer = opened("RoIAlign")
+    explorer = opened()
     start, stride = explorer.roi, explorer.reading.stride
     explorer.set(glide=7)
     moved = torch.tensor([0.7 * stride, 0.0, 0.7 * stride, 0.0])
@@ -209,7 +208,7 @@ def test_the_glide_moves_the_region_by_tenths_of_a_cell_and_back():
 
 
 def test_the_glide_stops_at_the_edge_and_keeps_the_width():
-    explorer = opened("RoIAlign")
+    explorer = opened()
     width = explorer.scene.size[1]
     explorer.place_roi([width - 40.0, 20.0, width - 2.0, 60.0])
     explorer.set(glide=10)
