@@ -1,6 +1,5 @@
 """Anchors: choose scales, ratios and strides, and see at once which objects of a data set they reach."""
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 
@@ -29,6 +28,7 @@ class Anchors(Explorer):
     """
 
     name = "Anchors"
+    margin = "2px 8px 2px 2px"
     own = ("_centre",)
     photo_row = 0
     width, height = 920, 600
@@ -138,14 +138,11 @@ class Anchors(Explorer):
     def describe(self) -> str:
         return describe(self.state())
 
-    def rows(self) -> list:
-        lines = (
+    def lines(self):
+        return (
             (self.smallest, self.per_level, self.ratios, self.stride, self.levels),
             (self.data, self.picture, self.level, self.cell, self.threshold),
         )
-        for control in (control for line in lines for control in line):
-            control.widget.layout.margin = "2px 8px 2px 2px"
-        return [widgets.HBox([control.widget for control in line]) for line in lines]
 
     def changed(self, name: str, value) -> None:
         if name == "levels":

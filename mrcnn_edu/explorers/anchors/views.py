@@ -6,7 +6,7 @@ from mrcnn_edu.explorers.anchors.reading import State, reading, recall, sizes_of
 from mrcnn_edu.explorers.toolkit.keys import Mark, frame, key, stroke
 from mrcnn_edu.explorers.toolkit.marks import ALARM, flat, frame_off, hatch, pill, pill_width, scaled
 from mrcnn_edu.explorers.toolkit.paint import DASHES, Sheet
-from mrcnn_edu.explorers.toolkit.window import FRAME
+from mrcnn_edu.explorers.toolkit.window import FRAME, frame_box
 from mrcnn_edu.explorers.toolkit.words import counted, share, written
 from mrcnn_edu.figures import PALETTE
 
@@ -33,7 +33,7 @@ def draw(sheet: Sheet, state: State) -> None:
 def view_picture(sheet: Sheet, state: State) -> None:
     """The photo with its grid, its objects with their best anchors, and the anchors of the chosen cell."""
     window, (height, width) = state.picture.window, state.picture.size
-    flat(sheet, (FRAME[0], FRAME[1], FRAME[0] + FRAME[2], FRAME[1] + FRAME[3]), "#E9EDF0")
+    flat(sheet, frame_box(FRAME), "#E9EDF0")
     x1, y1, x2, y2 = window.place((0, 0, width, height))
     shown = state.picture
     photo = shown.cache.get("photo", lambda: scaled(shown.photo, window, shown.size, 0.18))

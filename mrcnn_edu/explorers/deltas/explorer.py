@@ -1,6 +1,5 @@
 """Deltas: the four numbers between an anchor and a box, read both ways."""
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from PIL import Image
@@ -13,7 +12,7 @@ from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.toolkit.memory import Memory
 from mrcnn_edu.explorers.toolkit.paint import DASHES, SCALE, Sheet
-from mrcnn_edu.explorers.toolkit.window import Window, photograph
+from mrcnn_edu.explorers.toolkit.window import Window, cut_to, frame_box, photograph
 from mrcnn_edu.figures import PALETTE
 from mrcnn_edu.model.anchors import cell_anchors
 from mrcnn_edu.model.boxes import decode, encode
@@ -57,6 +56,7 @@ class Deltas(Explorer):
     """
 
     name = "Deltas"
+    margin = "2px 4px 2px 2px"
     own = ("_anchor", "_box", "_deltas")
     reset_row = 0
     width, height = WIDTH, HEIGHT
@@ -138,12 +138,8 @@ class Deltas(Explorer):
         scale = self.scale
         return self._pieces.get(scale, make)
 
-    def rows(self) -> list:
-        for control in self.controls.values():
-            control.widget.layout.margin = "2px 4px 2px 2px"
-        wrap = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
-        lines = ((self.anchor_choice, self.codec, self.held, self.twice), self.sides, self.four)
-        return [widgets.HBox([control.widget for control in line], layout=wrap) for line in lines]
+    def lines(self):
+        return (self.anchor_choice, self.codec, self.held, self.twice), self.sides, self.four
 
     def changed(self, name: str, value) -> None:
         if name in SIDES:
@@ -201,19 +197,19 @@ class Deltas(Explorer):
         self.unit = state.window.zoom
         views.draw(sheet, state)
         if not self._fits(self.window.place(self._box)) and self._on_frame():
-            sheet.box(views.inside(state.window.place(self._box)), PALETTE["prediction"], 3)
+            sheet.box(cut_to(FRAME, state.window.place(self._box)), PALETTE["prediction"], 3)
         return sheet
 
     def describe(self) -> str:
         return describe(self.state)
 
     def _on_frame(self) -> bool:
-        x1, y1, x2, y2 = views.inside(self.window.place(self._box))
+        x1, y1, x2, y2 = cut_to(FRAME, self.window.place(self._box))
         return x1 < x2 and y1 < y2
 
     def _fits(self, place) -> bool:
         """Whether a place on the card lies in the frame: what reaches beyond it is not for the hand."""
-        return max(abs(a - b) for a, b in zip(place, views.inside(place), strict=True)) <= 1e-3
+        return max(abs(a - b) for a, b in zip(place, cut_to(FRAME, place), strict=True)) <= 1e-3
 
     def boxes(self) -> list[dict]:
         found, place = [], self.window.place(self.anchor)
@@ -226,11 +222,10 @@ class Deltas(Explorer):
         return found
 
     def areas(self) -> list:
-        return [views.inside(self.window.place(box * self.scale)) for box in self.objects]
+        return [cut_to(FRAME, self.window.place(box * self.scale)) for box in self.objects]
 
     def bounds(self) -> tuple[float, float, float, float]:
-        x, y, width, height = FRAME
-        return x, y, x + width, y + height
+        return frame_box(FRAME)
 
     def dragged(self, name: str, box) -> None:
         x, y = FRAME[:2]

@@ -23,6 +23,7 @@ from mrcnn_edu.explorers.deltas.backdrop import (
 )
 from mrcnn_edu.explorers.deltas.reading import State, finding, rows, short, title
 from mrcnn_edu.explorers.toolkit.paint import DASHES, Sheet
+from mrcnn_edu.explorers.toolkit.window import cut_to
 from mrcnn_edu.explorers.toolkit.words import signed
 from mrcnn_edu.figures import PALETTE
 from mrcnn_edu.model.boxes import MAX_LOG_RATIO
@@ -46,7 +47,7 @@ def picture(sheet: Sheet, state: State) -> None:
     sheet.picture(state.photo, state.window.frame)
     if state.beyond:
         place = state.window.place(state.anchor)
-        sheet.box(inside(place), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
+        sheet.box(cut_to(FRAME, place), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
     (ax, ay, *_), (bx, by, *_) = state.parts
     x1, y1, x2, y2 = state.window.place((ax, ay, bx, by))
     if not all(FRAME[i % 2] <= v <= FRAME[i % 2] + FRAME[2] for i, v in enumerate((x1, y1, x2, y2))):
@@ -59,13 +60,6 @@ def picture(sheet: Sheet, state: State) -> None:
     sheet.dot(x2, y2, 5, PALETTE["prediction"], "#FFFFFF")
 
 
-def inside(box) -> tuple[float, float, float, float]:
-    """A box cut to the frame."""
-    x, y, width, height = FRAME
-    x1, y1, x2, y2 = box
-    return max(x1, x), max(y1, y), min(x2, x + width), min(y2, y + height)
-
-
 def rulers(sheet: Sheet, state: State) -> None:
     """Widths under the picture and heights beside it, each where the side lies."""
     (*_, a_w, a_h), (*_, b_w, b_h) = state.parts
@@ -73,7 +67,7 @@ def rulers(sheet: Sheet, state: State) -> None:
     kinds = (("a", state.anchor, a_w, a_h, PALETTE["anchor"], ANCHOR_INK),)
     kinds += (("b", state.box, b_w, b_h, PALETTE["prediction"], BOX_INK),)
     for number, (letter, box, w, h, colour, ink) in enumerate(kinds):
-        x1, y1, x2, y2 = inside(state.window.place(box))
+        x1, y1, x2, y2 = cut_to(FRAME, state.window.place(box))
         if x1 < x2:
             below = y + height + 10 + 22 * number
             sheet.line((x1, below, x2, below), colour, 4)

@@ -1,6 +1,5 @@
 """Matching: which anchors are told that they see an object, which that they do not, and which are left in peace."""
 
-import ipywidgets as widgets
 import torch
 
 from mrcnn_edu.explorers.matching import views
@@ -27,6 +26,7 @@ class Matching(Explorer):
     """
 
     name = "Matching"
+    margin = "2px 8px 2px 2px"
     own = ("_over", "_middle")
     width, height = 920, 580
     hover = True
@@ -120,14 +120,11 @@ class Matching(Explorer):
     def describe(self) -> str:
         return describe(self.state())
 
-    def rows(self) -> list:
-        lines = (
+    def lines(self):
+        return (
             (self.picture, self.level, self.shown, self.anchor, self.seed),
             (self.high, self.low, self.forced, self.count),
         )
-        for control in (control for line in lines for control in line):
-            control.widget.layout.margin = "2px 8px 2px 2px"
-        return [widgets.HBox([control.widget for control in line]) for line in lines]
 
     def changed(self, name: str, value) -> None:
         if name in ("picture", "level"):

@@ -18,7 +18,7 @@ from mrcnn_edu.explorers.matching.reading import (
 from mrcnn_edu.explorers.toolkit.keys import Mark, frame, key, stroke
 from mrcnn_edu.explorers.toolkit.marks import ALARM, flat, frame_off, hatch, pill
 from mrcnn_edu.explorers.toolkit.paint import DASHES, SCALE, Sheet, mix
-from mrcnn_edu.explorers.toolkit.window import FRAME, Window, photograph
+from mrcnn_edu.explorers.toolkit.window import FRAME, Window, frame_box, photograph
 from mrcnn_edu.figures import PALETTE
 
 MARGIN = 20  # CSS pixels around the padded picture
@@ -107,7 +107,7 @@ def backdrop(sheet: Sheet, state: State) -> None:
 
 def _under(size: tuple, state: State) -> Image.Image:
     under = Sheet(*size)
-    flat(under, (FRAME[0], FRAME[1], FRAME[0] + FRAME[2], FRAME[1] + FRAME[3]), "#F3F5F7")
+    flat(under, frame_box(FRAME), "#F3F5F7")
     flat(under, clipped(state.window.place((0, 0, *state.ground.padded[::-1]))), "#DDE3E8")
     x1, y1, x2, y2 = (max(v, 0) for v in state.window.piece)
     x2, y2 = min(x2, state.ground.size[1]), min(y2, state.ground.size[0])

@@ -1,6 +1,5 @@
 """Peel: one picture, taken apart by the model stage by stage, and one instance followed from its anchor to its mask."""
 
-import ipywidgets as widgets
 import torch
 
 from mrcnn_edu.explorers.peel import views
@@ -25,6 +24,7 @@ class Peel(Explorer):
     """
 
     name = "Peel"
+    margin = "1px 18px 1px 2px"
     width, height = 920, 600
     caption = (
         "Move the stage slider, or press play, to peel the model; click an object, or move the instance slider, to "
@@ -37,7 +37,7 @@ class Peel(Explorer):
         if not images:
             raise ValueError('Peel needs at least one picture: Peel(model, {"my photo": image})')
         self.model, self.images = model, dict(images)
-        self._scenes, self._shown = Memory(), Memory(1)
+        self._scenes = Memory()
         self.picture = Choice("picture", "Picture", self.images, width="190px")
         self.stage = Choice("stage", "Stage", STAGES, stage, ordered=True, width="280px", play=1500)
         self.score = Number("score", "Score ≥", 0.0, 1.0, 0.01, score, width="150px")
@@ -51,9 +51,8 @@ class Peel(Explorer):
     @property
     def scene(self) -> Scene:
         """The model's run on the chosen picture, made once, with the detections that score high enough."""
-        name, score = self.picture.value, self.score.value
-        run = self._scenes.get(name, lambda: Scene.run(self.model, self.images[name]))
-        return self._shown.get((name, score), lambda: run.above(score))
+        name = self.picture.value
+        return self._scenes.get(name, lambda: Scene.run(self.model, self.images[name])).above(self.score.value)
 
     @property
     def walk(self):
@@ -64,13 +63,9 @@ class Peel(Explorer):
         """Keep one more picture."""
         self.images[name] = image
         self._scenes.forget(lambda key: key == name)
-        self._shown.forget(lambda key: key[0] == name)
 
-    def rows(self) -> list:
-        lines = (self.picture, self.stage, self.level), (self.instance, self.score)
-        for control in (control for line in lines for control in line):
-            control.widget.layout.margin = "1px 18px 1px 2px"
-        return [widgets.HBox([control.widget for control in line]) for line in lines]
+    def lines(self):
+        return (self.picture, self.stage, self.level), (self.instance, self.score)
 
     @property
     def chosen_level(self) -> int | None:

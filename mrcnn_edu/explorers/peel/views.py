@@ -7,7 +7,7 @@ from mrcnn_edu.explorers.peel import panel
 from mrcnn_edu.explorers.peel.reading import FRAME, Scene, Walk
 from mrcnn_edu.explorers.toolkit.keys import Mark, dot, key, stroke
 from mrcnn_edu.explorers.toolkit.paint import DASHES, SCALE, Sheet, heat, mix
-from mrcnn_edu.explorers.toolkit.window import Window, frame_box
+from mrcnn_edu.explorers.toolkit.window import Window, cut_to, frame_box
 from mrcnn_edu.explorers.toolkit.words import counted
 from mrcnn_edu.figures import INSTANCES, PALETTE
 
@@ -22,7 +22,7 @@ FORMULAS = (
 )
 BREADCRUMB = (16, 12, 888, 28)
 KEY_DASH = (9, 4)
-THUMBS = 112  # width of the levels' small maps
+THUMBS, MOST_THUMB = 112, 108  # width of the levels' small maps, and the most height for each
 FEATURES = STAGES.index("Features")
 MOST_PROPOSALS = 150  # drawn at once; more would hide the picture
 
@@ -50,10 +50,7 @@ def draw(sheet: Sheet, scene: Scene, stage: int, instance: int, level: int | Non
     sheet.text(16, 52, title(scene, stage, walk), 16, "bold")
     sheet.paragraph(16, 74, FRAME[2], finding(scene, stage, walk, level), 12.5, fill=PALETTE["faint"])
     sheet.formula(904, 68, FORMULAS[stage], 16)
-    if stage == FEATURES:
-        view_features(sheet, scene, walk, level_shown(walk, level))
-    else:
-        VIEWS[stage](sheet, scene, walk, instance)
+    VIEWS[stage](sheet, scene, walk, instance, level)
     legend(sheet, stage, walk)
     panel.draw(sheet, scene, walk, instance, stage)
 
@@ -138,7 +135,7 @@ def photo(sheet: Sheet, scene: Scene, fade: float = 0.0) -> None:
     sheet.picture(scene.cache.get(fade, make), scene.window.frame)
 
 
-def view_pixels(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:
+def view_pixels(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int, level: int | None) -> None:
     """The photo, and a few of its pixels under a magnifier with their numbers."""
     photo(sheet, scene)
     pixels = np.asarray(scene.photo)
@@ -191,21 +188,23 @@ def window_of(scene: Scene, stage: int) -> Window:
     return Window.fit(frame, (0, 0, scene.size[1], scene.size[0]), top=True)
 
 
+def thumb_tops(scene: Scene) -> list[float]:
+    """Where the small map of each level begins, with its name."""
+    each = min(FRAME[3] / len(scene.pyramid), MOST_THUMB)
+    return [FRAME[1] + number * each for number in range(len(scene.pyramid))]
+
+
 def thumbs(scene: Scene) -> list[Window]:
     """Where the small map of each level stands."""
-    x, y, width, height = FRAME
-    each = min(height / len(scene.pyramid), 108)
-    return [
-        Window.fit(
-            (x + width - THUMBS, y + number * each + 17, THUMBS, each - 23), (0, 0, scene.size[1], scene.size[0])
-        )
-        for number in range(len(scene.pyramid))
-    ]
+    x, _, width, height = FRAME
+    each = min(height / len(scene.pyramid), MOST_THUMB)
+    left, piece = x + width - THUMBS, (0, 0, scene.size[1], scene.size[0])
+    return [Window.fit((left, top + 17, THUMBS, each - 23), piece) for top in thumb_tops(scene)]
 
 
-def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, level: int) -> None:
+def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int, level: int | None) -> None:
     """One level large, every level small beside it; where it is the walk's, its cell with all its numbers."""
-    window = window_of(scene, FEATURES)
+    window, level = window_of(scene, FEATURES), level_shown(walk, level)
     sheet.picture(heat(scene.feature_strength(level)), window.frame, smooth=False)
     if walk is not None:
         sheet.box(window.place(cell_of(scene, walk)), PALETTE["prediction"], 2.5)
@@ -214,19 +213,14 @@ def view_features(sheet: Sheet, scene: Scene, walk: Walk | None, level: int) -> 
         of = f"the marked cell of {scene.pyramid[walk.level].name}"
         sheet.text(FRAME[0], below + 8, f"the {len(numbers)} numbers of {of}:", 12)
         sheet.picture(heat(numbers[None]), (FRAME[0], below + 28, FRAME[2] - THUMBS - 12, 22), smooth=False)
-    for number, (lv, thumb) in enumerate(zip(scene.pyramid, thumbs(scene), strict=True)):
+    for number, (lv, top, thumb) in enumerate(zip(scene.pyramid, thumb_tops(scene), thumbs(scene), strict=True)):
         tx, ty, tw, th = thumb.frame
         weight = "bold" if number == level else "regular"
         left = FRAME[0] + FRAME[2] - THUMBS
-        sheet.text(left, thumb_top(number, scene), f"{lv.name}: {lv.grid[0]} × {lv.grid[1]}", 12, weight)
+        sheet.text(left, top, f"{lv.name}: {lv.grid[0]} × {lv.grid[1]}", 12, weight)
         sheet.picture(heat(scene.feature_strength(number)), thumb.frame, smooth=False)
         if number == level:
             sheet.box((tx - 2, ty - 2, tx + tw + 2, ty + th + 2), PALETTE["prediction"], 2.5, halo=None)
-
-
-def thumb_top(number: int, scene: Scene) -> float:
-    """Where the name of a small map stands."""
-    return FRAME[1] + number * min(FRAME[3] / len(scene.pyramid), 108)
 
 
 def cell_of(scene: Scene, walk: Walk) -> tuple[float, float, float, float]:
@@ -235,7 +229,7 @@ def cell_of(scene: Scene, walk: Walk) -> tuple[float, float, float, float]:
     return walk.column * sx, walk.row * sy, (walk.column + 1) * sx, (walk.row + 1) * sy
 
 
-def view_anchors(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:
+def view_anchors(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int, level: int | None) -> None:
     """The grid of the walk's level as dots, and all anchors of its cell."""
     photo(sheet, scene, fade=0.45)
     if walk is None:
@@ -249,7 +243,7 @@ def view_anchors(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -
             sheet.dot(x + column * level.stride[1] * zoom, y + row * level.stride[0] * zoom, 1.1, PALETTE["here"])
     first = level.first_anchor + (walk.row * level.grid[1] + walk.column) * level.anchors_per_cell
     for number in range(level.anchors_per_cell):
-        box = inside(scene.window.place(scene.stages.anchors[first + number]), sheet)
+        box = inside(scene.window.place(scene.stages.anchors[first + number]))
         chosen = number == walk.anchor_number
         halo = PALETTE["ink"] if chosen else PALETTE["ink"] + "70"
         sheet.box(box, PALETTE["anchor"], 3.5 if chosen else 1.6, DASHES["anchor"], halo)
@@ -257,14 +251,13 @@ def view_anchors(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -
     sheet.dot(*corner, 5, PALETTE["prediction"], "#FFFFFF")
 
 
-def inside(box, sheet: Sheet) -> tuple[float, float, float, float]:
+def inside(box) -> tuple[float, float, float, float]:
     """A box cut to the left part of the card, so that large anchors do not run into the text."""
     x, y, width, height = FRAME
-    x1, y1, x2, y2 = box
-    return max(x1, x - 8), max(y1, y - 4), min(x2, x + width + 8), min(y2, y + height + 4)
+    return cut_to((x - 8, y - 4, width + 16, height + 8), box)
 
 
-def view_proposals(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:
+def view_proposals(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int, level: int | None) -> None:
     """The best proposals, stronger where objectness is higher, and the chosen one with its anchor."""
     photo(sheet, scene, fade=0.35)
     scores = scene.stages.proposal_scores[0][:MOST_PROPOSALS].tolist()
@@ -274,12 +267,12 @@ def view_proposals(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int)
     if walk is None:
         return
     anchor, proposal = scene.window.place(walk.anchor), scene.window.place(walk.proposal)
-    sheet.box(inside(anchor, sheet), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
+    sheet.box(inside(anchor), PALETTE["anchor"], 3, DASHES["anchor"], PALETTE["ink"])
     sheet.box(proposal, PALETTE["proposal"], 3.5)
     sheet.tag(proposal[0], proposal[1] - 2, f"objectness {walk.objectness:.3f}", PALETTE["proposal"])
 
 
-def view_boxes(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:
+def view_boxes(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int, level: int | None) -> None:
     """All final boxes; the chosen one with its class and the proposal it was refined from."""
     photo(sheet, scene, fade=0.15)
     for number, other in enumerate(scene.walks):
@@ -293,7 +286,7 @@ def view_boxes(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> 
     sheet.tag(box[0], box[1] - 2, f"{scene.names[walk.label]} {walk.score:.2f}", PALETTE["prediction"])
 
 
-def view_masks(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int) -> None:
+def view_masks(sheet: Sheet, scene: Scene, walk: Walk | None, instance: int, level: int | None) -> None:
     """Every instance in a colour of its own; the chosen one outlined strongly and named."""
     photo(sheet, scene)
     sx, sy = scene.scale
@@ -365,5 +358,4 @@ def legend(sheet: Sheet, stage: int, walk: Walk | None) -> None:
         key(sheet, panel.PANEL[0] + 4, y, WALK_LEGEND)
 
 
-# Features are drawn with their level; see `draw`.
-VIEWS = (view_pixels, None, view_anchors, view_proposals, view_boxes, view_masks)
+VIEWS = (view_pixels, view_features, view_anchors, view_proposals, view_boxes, view_masks)

@@ -1,6 +1,5 @@
 """Proposals: the RPN's boxes of one picture, thinned out step by step by non-maximum suppression."""
 
-import ipywidgets as widgets
 import torch
 from PIL import Image
 
@@ -29,6 +28,7 @@ class Proposals(Explorer):
     """
 
     name = "Proposals"
+    margin = "2px 6px 2px 2px"
     own = ("selected", "_aim", "_at_end")
     photo_row = 0
     width, height = 920, 620
@@ -89,12 +89,8 @@ class Proposals(Explorer):
             memory.forget(lambda key: key == name)
         self._views.forget(lambda key: True)
 
-    def rows(self) -> list:
-        lines = ((self.picture, self.show, self.step), (self.score, self.top_before, self.iou, self.top_after))
-        for control in self.controls.values():
-            control.widget.layout.margin = "2px 6px 2px 2px"
-        wrap = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
-        return [widgets.HBox([control.widget for control in line], layout=wrap) for line in lines]
+    def lines(self):
+        return (self.picture, self.show, self.step), (self.score, self.top_before, self.iou, self.top_after)
 
     def changed(self, name: str, value) -> None:
         if name == "step":

@@ -1,6 +1,5 @@
 """RoI Align: one region, dragged over the feature grid by tenths of a pixel, and read both ways."""
 
-import ipywidgets as widgets
 import torch
 
 from mrcnn_edu.explorers.roi_align import grid, views
@@ -9,7 +8,7 @@ from mrcnn_edu.explorers.toolkit.base import Explorer
 from mrcnn_edu.explorers.toolkit.controls import Choice, Number, Toggle
 from mrcnn_edu.explorers.toolkit.memory import Memory
 from mrcnn_edu.explorers.toolkit.paint import Sheet
-from mrcnn_edu.explorers.toolkit.window import cut_to
+from mrcnn_edu.explorers.toolkit.window import cut_to, frame_box
 from mrcnn_edu.figures import PALETTE
 
 SIDES = ("x1", "y1", "x2", "y2")
@@ -30,6 +29,7 @@ class RoIAlign(Explorer):
     """
 
     name = "RoI Align"
+    margin = "1px 6px 1px 2px"
     own = ("_corner", "_level", "_bins_before", "_start")
     width, height = 920, 632
     caption = (
@@ -100,15 +100,12 @@ class RoIAlign(Explorer):
         self._scenes.forget(lambda key: key == name)
         self._readings.forget(lambda key: True)
 
-    def rows(self) -> list:
-        lines = (
+    def lines(self):
+        return (
             (self.picture, self.level, self.channel, self.view_size, self.score),
             (*self.sides, self.glide),
             (self.bins, self.samples, self.aligned, self.bin),
         )
-        for control in (control for line in lines for control in line):
-            control.widget.layout.margin = "1px 6px 1px 2px"
-        return [widgets.HBox([control.widget for control in line]) for line in lines]
 
     def changed(self, name: str, value) -> None:
         if name == "picture":
@@ -194,8 +191,7 @@ class RoIAlign(Explorer):
         return [{"id": "roi", "box": box, "colour": PALETTE["region"], "dash": ""}]
 
     def bounds(self):
-        x, y, width, height = self.window(self.reading).frame
-        return x, y, x + width, y + height
+        return frame_box(self.window(self.reading).frame)
 
     def dragged(self, name: str, box) -> None:
         window, stride = self.window(self.reading), self.reading.stride

@@ -35,6 +35,7 @@ class Explorer:
     caption = ""
     hover = False
     unit = 1.0  # CSS pixels that an arrow key moves a dragged box by; with Shift a tenth
+    margin = "2px 20px 2px 2px"  # around each control, as in CSS
     reset_row = photo_row = -1  # of the controls' lines, those that also take the buttons "Reset" and "My photo"
     own: tuple[str, ...] = ()  # attributes that belong to the state beside the controls; Reset brings them back too
 
@@ -51,13 +52,13 @@ class Explorer:
         self._wanted = self._drawn = self._answered = self._held = 0
         self._steps = [0, 0]
         self.dragging = False
-        takes_photos = hasattr(self, "store")
+        self.upload = Upload(self) if hasattr(self, "store") else None
         self.canvas = make_canvas(
             self.width,
             self.height,
             self._event,
             self._pointer if self.hover else None,
-            self._dropped if takes_photos else None,
+            self.upload.take if self.upload else None,
         )
         self.drags = hasattr(self.canvas, "boxes")
         self.note = widgets.HTML(
@@ -70,15 +71,10 @@ class Explorer:
             description="Reset", tooltip="Back to the opening picture", layout=widgets.Layout(width="54px")
         )
         self.reset_button.on_click(lambda _: self.reset())
-        self.upload = Upload(self) if takes_photos else None
-        rows = self.rows()
+        rows = [self._row(line) for line in self.lines()]
         rows[self.reset_row].children += (self.reset_button,)
         if self.upload:
-            rows[self.photo_row].children += self.upload.view.children
-        for row in rows:
-            if isinstance(row, widgets.HBox):
-                row.layout.flex_flow = "row wrap"  # a magnified page is narrow
-                row.layout.align_items = "center"
+            rows[self.photo_row].children += (self.upload.view,)
         style = widgets.HTML(STYLE, layout=widgets.Layout(display="none"))
         self.view = widgets.VBox([style, *rows, self.canvas, self.note])
         self.view.add_class("mrcnn-view")
@@ -91,27 +87,27 @@ class Explorer:
     def reset(self) -> None:
         """Bring every control, and what else belongs to the state, back to the opening picture."""
         with self._state, self.together():
-            waiting = dict(self._opening)
-            # One control may bound another, so what is refused now is tried again after the others.
-            for _ in range(len(waiting)):
-                for name, value in list(waiting.items()):
+            # One control may bound another, or change it by itself, so what is not met now is tried again.
+            for _ in self._opening:
+                for name, value in self._opening.items():
                     with contextlib.suppress(ValueError):
                         self._find(name).set(value)
-                        del waiting[name]
-            # What one control changes in another by itself is put right by a second round.
-            for name, value in self._opening.items():
-                with contextlib.suppress(ValueError):
-                    self._find(name).set(value)
+                if all(self.get(name) == value for name, value in self._opening.items()):
+                    break
             for name, value in self._opening_own.items():
                 setattr(self, name, copy.deepcopy(value))
             self.redraw()
 
-    def rows(self) -> list:
-        """The controls as lines above the picture; here as many to a line as fit."""
-        for control in self.controls.values():
-            control.widget.layout.margin = "2px 20px 2px 2px"
-        flow = widgets.Layout(flex_flow="row wrap", max_width=f"{self.width}px")
-        return [widgets.HBox([control.widget for control in self.controls.values()], layout=flow)]
+    def lines(self):
+        """The controls by the lines in which they stand above the picture."""
+        return (tuple(self.controls.values()),)
+
+    def _row(self, line) -> widgets.HBox:
+        for control in line:
+            control.widget.layout.margin = self.margin
+        # A magnified page is narrow.
+        layout = widgets.Layout(flex_flow="row wrap", align_items="center")
+        return widgets.HBox([control.widget for control in line], layout=layout)
 
     def draw(self) -> Sheet:
         """The picture of the present state."""
@@ -297,9 +293,6 @@ class Explorer:
         for step, back, forth in ((dx, "ArrowLeft", "ArrowRight"), (dy, "ArrowUp", "ArrowDown")):
             for _ in range(min(abs(step), MOST_STEPS)):
                 self.pressed(forth if step > 0 else back, shift)
-
-    def _dropped(self, name: str, content: bytes) -> None:
-        self.upload.take(name, content)
 
     def _pointer(self, x: float | None = None, y: float | None = None) -> None:
         with self._state, self.together():

@@ -233,8 +233,7 @@ class Number(Control):
     @staticmethod
     def _bound(part, low: int, high: int) -> None:
         with part.hold_sync():
-            part.min, part.max = min(low, part.max), high
-            part.min = low
+            part.min, part.max = low, high
 
     def sweep(self, steps: int = 12):
         """The values that a sweep visits, both ends among them."""

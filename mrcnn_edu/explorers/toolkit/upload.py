@@ -33,11 +33,11 @@ class Photos:
             for name, image in self.images.items():
                 explorer.know(name, image)
 
-    def add(self, name: str, image: torch.Tensor) -> None:
-        """One more photograph, (3, H, W) in [0, 1]; one of the same name is replaced."""
+    def add(self, name: str, image: torch.Tensor, giver) -> None:
+        """One more photograph, (3, H, W) in [0, 1]; one of the same name is replaced. `giver` shows it by itself."""
         with self._lock:
             self.images[name] = image
-            for explorer in list(self._followers):
+            for explorer in self._followers - {giver}:
                 stale = explorer.get("picture") == name
                 (explorer.add if stale else explorer.know)(name, image)
 
@@ -81,7 +81,7 @@ class Upload:
     def _show(self, name: str, image: torch.Tensor) -> None:
         explorer = self._explorer()
         if explorer is not None:
-            PHOTOS.add(name, image)
+            PHOTOS.add(name, image, explorer)
             explorer.add(name, image)
 
     def _tell(self, words: str) -> None:
